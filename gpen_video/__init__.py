@@ -1,0 +1,1 @@
+"""Restores faces in film and video with GPEN (GAN Prior Embedded Network)."""

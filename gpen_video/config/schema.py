@@ -1,0 +1,118 @@
+"""The settings: one frozen model a section, unknown keys refused, each value with its range and its one default."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class MediaSettings(_Section):
+    """Reading the source."""
+
+    tolerant: bool = False
+    """Restore a damaged or truncated film up to its last good frame, with a warning, instead of refusing it."""
+    prefetch: Annotated[int, Field(ge=1, le=256)] = 8
+    """Decoded frames that may wait for the next stage."""
+
+
+class ShotSettings(_Section):
+    """Finding cuts, at which every temporal state is cleared."""
+
+    enabled: bool = True
+    """Without it the whole film is one shot."""
+    threshold: Annotated[float, Field(gt=0, le=255)] = 27.0
+    """Mean change of hue, saturation and brightness (0 to 255) between neighbours that makes a cut."""
+    min_length: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Shortest shot in frames; a second cut within it is taken for a flash or a damaged frame."""
+
+
+class DetectSettings(_Section):
+    """Finding faces."""
+
+    weights: str = "retinaface-mobile0.25"
+    """Name in the registry, or a file."""
+    long_side: Annotated[int, Field(ge=64, le=8192)] = 960
+    """The frame is scaled down for detection until its longer side is at most this many pixels."""
+    score: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    """Least confidence of a detection that may start a track."""
+    min_face: Annotated[float, Field(ge=4, le=4096)] = 16.0
+    """Shortest side of a face's box, in frame pixels, that is restored."""
+    batch: Annotated[int, Field(ge=1, le=64)] = 4
+    """Frames that are detected at once."""
+
+
+class TrackSettings(_Section):
+    """Following a face from frame to frame, and steadying its landmarks."""
+
+    max_gap: Annotated[int, Field(ge=0, le=250)] = 8
+    """Frames for which a face that is not seen is predicted before its track ends."""
+    min_hits: Annotated[int, Field(ge=1, le=100)] = 3
+    """Detections that a track needs to be believed; shorter ones are dropped (the lag gives the time to know)."""
+    min_overlap: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Least intersection over union of predicted and detected box for the two to be one face."""
+    lag: Annotated[int, Field(ge=0, le=120)] = 8
+    """Frames of look-ahead of the fixed-lag smoother; 0 filters without looking ahead."""
+    motion_noise: Annotated[float, Field(gt=0, le=10)] = 0.02
+    """How much a face may change its speed, in face sizes a frame squared: larger follows faster, smaller is calmer."""
+    landmark_noise: Annotated[float, Field(gt=0, le=10)] = 0.03
+    """Standard deviation of a detected landmark, in face sizes."""
+
+
+class RestoreSettings(_Section):
+    """The network."""
+
+    weights: str = "gpen-lite-256"
+    """Name in the registry, or a file."""
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """0 leaves the face as it is, 1 takes the network's face whole."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    """``auto`` takes half precision where the device is faster with it."""
+    batch: Annotated[int, Field(ge=0, le=256)] = 0
+    """Face crops restored at once; 0 chooses from free memory. Halved and retried when memory runs out."""
+    max_wait: Annotated[int, Field(ge=0, le=512)] = 32
+    """Frames that may wait for a batch to fill."""
+
+
+class BlendSettings(_Section):
+    """Putting the restored face back."""
+
+    feather: Annotated[float, Field(ge=0.01, le=0.5)] = 0.12
+    """Width of the fade at the mask's edge, as a part of the crop's side."""
+    steadiness: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    """Weight of the previous frame's mask in this one's, along a track; 0 switches temporal blending off."""
+    fade: Annotated[int, Field(ge=0, le=60)] = 4
+    """Frames over which a face that appears, or is no longer seen, fades in or out instead of popping."""
+    chroma: Literal["auto", "keep", "restore"] = "auto"
+    """``keep`` writes brightness only; ``auto`` does so where the source is black and white or toned in one colour."""
+
+
+class EncodeSettings(_Section):
+    """Writing the result."""
+
+    codec: str = "libx264"
+    """FFmpeg's encoder name: libx264, libx265, libsvtav1, ffv1, prores_ks …"""
+    crf: Annotated[float, Field(ge=0, le=63)] | None = 16.0
+    """Constant rate factor, for codecs that have one; lower is better and larger."""
+    preset: str | None = "slow"
+    """The encoder's own speed preset, for codecs that have one."""
+    pix_fmt: str | None = None
+    """FFmpeg's pixel format; unset keeps the source's chroma and bit depth, or the nearest finer that the codec has."""
+    options: dict[str, str] = Field(default_factory=dict)
+    """Further options, passed to the encoder as they are."""
+
+
+class Settings(_Section):
+    """Everything that decides what the result looks like."""
+
+    media: MediaSettings = MediaSettings()
+    shots: ShotSettings = ShotSettings()
+    detect: DetectSettings = DetectSettings()
+    track: TrackSettings = TrackSettings()
+    restore: RestoreSettings = RestoreSettings()
+    blend: BlendSettings = BlendSettings()
+    encode: EncodeSettings = EncodeSettings()

@@ -1,0 +1,90 @@
+"""The errors that a user can meet, as a tree.
+
+::
+
+    GpenVideoError
+    ├── UsageError                what was asked for cannot be: the command line, the library call      exit 2
+    │   ├── ConfigError           a setting or preset is unknown, out of range or of the wrong type
+    │   └── DeviceError           the compute device is not there or cannot do what is asked
+    ├── InputError                the source cannot be used                                            exit 3
+    │   ├── ProbeError            it cannot be opened, or holds no video that we can decode
+    │   └── DecodeError           it breaks off or is damaged on the way
+    ├── WeightsError              the weights cannot be used                                           exit 4
+    │   ├── UnknownWeightsError   no such name in the registry, no such file
+    │   ├── DownloadError         they could not be fetched, or fetching is forbidden (--offline)
+    │   ├── ChecksumError         the file is not the one that the registry describes
+    │   └── IncompatibleWeightsError  keys or shapes do not fit the network
+    └── OutputError               the result cannot be written                                         exit 5
+        └── EncodeError           the encoder refused the settings or a frame
+
+Every message is one line that says what is wrong, with which file, and what to do. Wrong use by a programmer stays
+`ValueError` or `TypeError`.
+"""
+
+from typing import ClassVar
+
+
+class GpenVideoError(Exception):
+    """Base of all errors above; `exit_code` is what the command returns."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(GpenVideoError):
+    """What was asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting or preset is unknown, out of range or of the wrong type."""
+
+
+class DeviceError(UsageError):
+    """The compute device is not there, or has too little memory for a single face."""
+
+
+class InputError(GpenVideoError):
+    """The source cannot be used."""
+
+    exit_code = 3
+
+
+class ProbeError(InputError):
+    """The source cannot be opened, or holds no video that can be decoded."""
+
+
+class DecodeError(InputError):
+    """The source breaks off or is damaged on the way; the message names the frame."""
+
+
+class WeightsError(GpenVideoError):
+    """The weights cannot be used."""
+
+    exit_code = 4
+
+
+class UnknownWeightsError(WeightsError):
+    """No such name in the registry and no such file."""
+
+
+class DownloadError(WeightsError):
+    """The weights could not be fetched."""
+
+
+class ChecksumError(WeightsError):
+    """The file is not the one that the registry describes."""
+
+
+class IncompatibleWeightsError(WeightsError):
+    """Keys or shapes of the file do not fit the network."""
+
+
+class OutputError(GpenVideoError):
+    """The result cannot be written."""
+
+    exit_code = 5
+
+
+class EncodeError(OutputError):
+    """The encoder refused the settings or a frame."""

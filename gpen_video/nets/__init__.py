@@ -1,0 +1,1 @@
+"""Networks as torch modules only: no files, no devices, no settings."""

@@ -1,0 +1,312 @@
+"""The StyleGAN2 generator whose noise inputs are concatenated: the prior, and the decoder, of GPEN.
+
+Every module exists in two forms of one set of weights, chosen by `set_form`:
+
+``plain``
+    As published: the weight of each convolution is modulated and demodulated for each sample, and the batch is folded
+    into the groups of one grouped convolution. The reference.
+``fast``
+    One shared weight for the whole batch: the style scales the activations, the demodulation scales the result, which
+    is the same sum in another order (Karras et al. 2020, section 2.2). The gain of the activation, its bias and the
+    demodulation become one multiply-add. Meant for `torch.channels_last`.
+
+Key names are those of the published checkpoints. Shapes are noted as B batch, C channels, D style width.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gpen_video.nets.ops import (
+    EPSILON,
+    LEAKY_SLOPE,
+    SQRT_2,
+    Blur,
+    EqualConv2d,
+    EqualLinear,
+    FusedLeakyReLU,
+    PixelNorm,
+    fir_kernel,
+    upsample2,
+)
+
+Form = Literal["plain", "fast"]
+
+
+def set_form(network: nn.Module, form: Form) -> None:
+    """Choose the form in which all modulated convolutions of `network` compute."""
+    for module in network.modules():
+        if isinstance(module, (ModulatedConv2d, StyledConv, ToRGB)):
+            module.form = form
+        if form == "fast" and isinstance(module, (ModulatedConv2d, EqualConv2d)):
+            # The weight's memory follows the activations'; its shape, and so the state dict, stays.
+            weight = module.weight.data
+            dense = weight.view(weight.shape[-4:]).contiguous(memory_format=torch.channels_last)
+            module.weight.data = dense.view(weight.shape) if weight.ndim == 4 else dense[None]
+
+
+def channels_at(resolution: int, channel_multiplier: int, narrow: float) -> int:
+    """Width of the network at a resolution; encoder, decoder and discriminator share the table."""
+    base = 512 if resolution <= 32 else channel_multiplier * 16384 // resolution
+    return int(base * narrow)
+
+
+class ModulatedConv2d(nn.Module):
+    """Convolution whose weight is scaled per sample by a style (Karras et al. 2020, section 2.2).
+
+    The style's affine layer starts at bias 1. Up-sampling is a transposed stride-2 convolution (p -> 2p + 1), then the
+    FIR low-pass with gain 4 (-> 2p).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: int,
+        style_dim: int,
+        *,
+        demodulate: bool = True,
+        upsample: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(1, outputs, inputs, kernel_size, kernel_size))
+        if upsample:
+            self.blur = Blur(pad=1, gain=4.0)
+        self.modulation = EqualLinear(style_dim, inputs, bias=1.0)
+        self.scale = 1.0 / math.sqrt(inputs * kernel_size**2)
+        self.padding = kernel_size // 2
+        self.demodulate = demodulate
+        self.upsample = upsample
+        self.form: Form = "plain"
+        self._energy: tuple[int, Tensor] | None = None
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, C, H, W), (B, D) -> (B, C', H', W')."""
+        if self.form == "plain":
+            return self._plain(x, style)
+        y, gain = self.undemodulated(x, style)
+        return y if gain is None else y * gain
+
+    def _plain(self, x: Tensor, style: Tensor) -> Tensor:
+        batch, inputs, height, width = x.shape
+        outputs, kernel = self.weight.shape[1], self.weight.shape[-1]
+        weight = self.weight * self.scale * self.modulation(style).view(batch, 1, inputs, 1, 1)
+        if self.demodulate:
+            weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + EPSILON)
+        x = x.reshape(1, batch * inputs, height, width)
+        if self.upsample:
+            weight = weight.transpose(1, 2).reshape(batch * inputs, outputs, kernel, kernel)
+            x = F.conv_transpose2d(x, weight, stride=2, groups=batch)
+        else:
+            weight = weight.reshape(batch * outputs, inputs, kernel, kernel)
+            x = F.conv2d(x, weight, padding=self.padding, groups=batch)
+        x = x.reshape(batch, outputs, *x.shape[2:])
+        return cast(Tensor, self.blur(x)) if self.upsample else x
+
+    def undemodulated(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The fast form in two parts: the convolution, and the (B, C', 1, 1) demodulation that is still to be applied.
+
+        Whoever calls can fold the second factor into what comes next; it is `None` without demodulation.
+        """
+        scale = self.modulation(style) * self.scale  # (B, C)
+        x = x * scale[:, :, None, None].to(x.dtype)
+        weight = self.weight[0]
+        if self.upsample:
+            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1).to(x.dtype), stride=2))
+        else:
+            x = F.conv2d(x, weight.to(x.dtype), padding=self.padding)
+        if not self.demodulate:
+            return x, None
+        gain = torch.rsqrt(scale.float().square() @ self._weight_energy().t() + EPSILON)  # (B, C')
+        return x, gain[:, :, None, None].to(x.dtype)
+
+    def _weight_energy(self) -> Tensor:
+        """Sum over the kernel of the squared weight, (C', C); kept between calls while weights stand still."""
+        if torch.is_grad_enabled():
+            return self.weight[0].float().square().sum((2, 3))
+        version = self.weight._version
+        if self._energy is None or self._energy[0] != version or self._energy[1].device != self.weight.device:
+            self._energy = (version, self.weight[0].float().square().sum((2, 3)))
+        return self._energy[1]
+
+
+class NoiseInjection(nn.Module):
+    """Appends a scaled second input as further channels, or, as StyleGAN2 does, adds it."""
+
+    def __init__(self, *, concatenate: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.concatenate = concatenate
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        """(B, C, H, W) twice -> (B, 2C, H, W); when adding, the noise may have one channel and C stays."""
+        if self.concatenate:
+            return torch.cat((x, self.weight * noise), dim=1)
+        return x + self.weight * noise
+
+
+class StyledConv(nn.Module):
+    """Modulated convolution, noise injection, bias and leaky ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, style_dim: int, *, upsample: bool = False, concatenate: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = ModulatedConv2d(inputs, outputs, 3, style_dim, upsample=upsample)
+        self.noise = NoiseInjection(concatenate=concatenate)
+        self.activate = FusedLeakyReLU(outputs * 2 if concatenate else outputs)
+        self.form: Form = "plain"
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+        """(B, C, H, W), (B, D), (B, C', H', W') -> (B, 2C', H', W') when concatenating."""
+        if self.form == "fast" and self.noise.concatenate:
+            return self._fast(x, style, noise)
+        return cast(Tensor, self.activate(self.noise(self.conv(x, style), noise)))
+
+    def _fast(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+        # sqrt(2) lrelu(z) = lrelu(sqrt(2) z): the gain goes into factor and bias, and each half is one multiply-add.
+        y, gain = self.conv.undemodulated(x, style)
+        assert gain is not None
+        bias = (self.activate.bias * SQRT_2).to(y.dtype).view(1, -1, 1, 1)
+        half = y.shape[1]
+        y = torch.addcmul(bias[:, :half], y, gain * SQRT_2)
+        e = torch.addcmul(bias[:, half:], noise, (self.noise.weight * SQRT_2).to(y.dtype).view(1, 1, 1, 1))
+        joined = torch.cat((y, e), dim=1)
+        return F.leaky_relu(joined, LEAKY_SLOPE, inplace=not torch.is_grad_enabled())
+
+
+class Upsample(nn.Module):
+    """Doubles an image with the FIR low-pass (gain 4)."""
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kernel", fir_kernel(gain=4.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2H, 2W)."""
+        return upsample2(x, self.kernel)
+
+
+class ToRGB(nn.Module):
+    """Reads an image out of the features, 1x1 and without demodulation, and adds it to the smaller one so far."""
+
+    def __init__(self, inputs: int, style_dim: int, *, upsample: bool = True) -> None:
+        super().__init__()
+        if upsample:
+            self.upsample = Upsample()
+        self.conv = ModulatedConv2d(inputs, 3, 1, style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+        self.form: Form = "plain"
+
+    def forward(self, x: Tensor, style: Tensor, smaller: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B, D), (B, 3, H/2, W/2) -> (B, 3, H, W)."""
+        rgb = (self._fast(x, style) if self.form == "fast" else self.conv(x, style)) + self.bias.to(x.dtype)
+        return rgb if smaller is None else rgb + self.upsample(smaller)
+
+    def _fast(self, x: Tensor, style: Tensor) -> Tensor:
+        # Three outputs only: a weight per sample is smaller than scaled activations would be.
+        batch, channels, height, width = x.shape
+        scale = self.conv.modulation(style) * self.conv.scale
+        weight = self.conv.weight.view(1, 3, channels) * scale[:, None, :]  # (B, 3, C)
+        pixels = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # a view in channels_last
+        rgb = torch.bmm(pixels, weight.transpose(1, 2).to(x.dtype))  # (B, HW, 3)
+        return rgb.reshape(batch, height, width, 3).permute(0, 3, 1, 2)
+
+
+class ConstantInput(nn.Module):
+    """The learned (1, C, 4, 4) start of the synthesis."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
+
+    def forward(self, batch: int) -> Tensor:
+        """-> (B, C, 4, 4)."""
+        return self.input.expand(batch, -1, -1, -1)
+
+
+class Generator(nn.Module):
+    """StyleGAN2 skip generator: mapping network (`style`) and synthesis.
+
+    Args:
+        size: side of the image, a power of two from 8.
+        channel_multiplier: width factor above 32 pixels (2 in the large models).
+        narrow: width factor of everything but the style.
+        style_dim: D.
+        mapping_layers: depth of the mapping network.
+        concatenate: noise appended (GPEN) rather than added (StyleGAN2).
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        channel_multiplier: int = 2,
+        narrow: float = 1.0,
+        style_dim: int = 512,
+        mapping_layers: int = 8,
+        concatenate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.style_dim = style_dim
+        self.levels = int(math.log2(size))
+        self.concatenate = concatenate
+        width = {2**n: channels_at(2**n, channel_multiplier, narrow) for n in range(2, self.levels + 1)}
+        self.width = width
+        seen = 2 if concatenate else 1  # channels that the next layer sees, per channel that a convolution makes
+
+        self.style = nn.Sequential(
+            PixelNorm(),
+            *(EqualLinear(style_dim, style_dim, lr_mul=0.01, activate=True) for _ in range(mapping_layers)),
+        )
+        self.input = ConstantInput(width[4])
+        self.conv1 = StyledConv(width[4], width[4], style_dim, concatenate=concatenate)
+        self.to_rgb1 = ToRGB(seen * width[4], style_dim, upsample=False)
+        self.convs = nn.ModuleList()
+        self.to_rgbs = nn.ModuleList()
+        for n in range(3, self.levels + 1):
+            before, here = width[2 ** (n - 1)], width[2**n]
+            self.convs.append(StyledConv(seen * before, here, style_dim, upsample=True, concatenate=concatenate))
+            self.convs.append(StyledConv(seen * here, here, style_dim, concatenate=concatenate))
+            self.to_rgbs.append(ToRGB(seen * here, style_dim))
+
+    @property
+    def layer_count(self) -> int:
+        """Places where a latent enters: 2 log2(size) - 2."""
+        return 2 * self.levels - 2
+
+    def noise_shapes(self, batch: int) -> list[tuple[int, int, int, int]]:
+        """Shape of the noise input of each styled convolution: one at 4x4, then two a resolution."""
+        sides = [4, *(2**n for n in range(3, self.levels + 1) for _ in range(2))]
+        return [(batch, self.width[side] if self.concatenate else 1, side, side) for side in sides]
+
+    def synthesise(self, latent: Tensor, noises: Sequence[Tensor]) -> Tensor:
+        """Make images of latents.
+
+        Args:
+            latent: w, (B, D), or one for each layer, (B, layer_count, D).
+            noises: 2 log2(size) - 3 tensors of `noise_shapes`, from 4x4 upwards.
+
+        Returns:
+            (B, 3, size, size), nominally in [-1, 1], not clamped.
+        """
+        w = latent if latent.ndim == 3 else latent[:, None].expand(-1, self.layer_count, -1)
+        x = self.input(latent.shape[0]).to(noises[0].dtype)
+        x = self.conv1(x, w[:, 0], noises[0])
+        rgb = self.to_rgb1(x, w[:, 1])
+        for q, to_rgb in enumerate(self.to_rgbs):
+            x = self.convs[2 * q](x, w[:, 2 * q + 1], noises[2 * q + 1])
+            x = self.convs[2 * q + 1](x, w[:, 2 * q + 2], noises[2 * q + 2])
+            rgb = to_rgb(x, w[:, 2 * q + 3], rgb)
+        return cast(Tensor, rgb)
+
+    def forward(self, z: Tensor, noises: Sequence[Tensor]) -> Tensor:
+        """Latent z, (B, D), and noises -> (B, 3, size, size)."""
+        return self.synthesise(self.style(z), noises)
