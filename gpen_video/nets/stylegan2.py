@@ -113,12 +113,16 @@ class ModulatedConv2d(nn.Module):
         Whoever calls can fold the second factor into what comes next; it is `None` without demodulation.
         """
         scale = self.modulation(style) * self.scale  # (B, C)
-        x = x * scale[:, :, None, None].to(x.dtype)
         weight = self.weight[0]
-        if self.upsample:
-            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1).to(x.dtype), stride=2))
+        if x.shape[0] == 1 and weight.numel() < x.numel():  # one style: the smaller of the two takes it
+            weight = weight * scale.view(1, -1, 1, 1)
         else:
-            x = F.conv2d(x, weight.to(x.dtype), padding=self.padding)
+            x = x * scale[:, :, None, None].to(x.dtype)
+        weight = weight.to(x.dtype)
+        if self.upsample:
+            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+        else:
+            x = F.conv2d(x, weight, padding=self.padding)
         if not self.demodulate:
             return x, None
         gain = torch.rsqrt(scale.float().square() @ self._weight_energy().t() + EPSILON)  # (B, C')

@@ -38,7 +38,7 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(wanted: Literal["auto"] | Precision, device: torch.device) -> Precision:
     """``auto`` is half precision on CUDA (bf16 from compute capability 8.0, whose range GPEN needs), else fp32.
 
-    bf16 was ten times slower than fp32 on a CPU without it in hardware, so a CPU computes in fp32 unless told otherwise.
+    bf16 was ten times slower than fp32 on a CPU without it in hardware, so a CPU computes in fp32 unless told.
     """
     if wanted != "auto":
         return wanted

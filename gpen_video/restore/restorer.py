@@ -105,5 +105,4 @@ class GpenRestorer:
         width = self._net.generator.width
         features = sum(channels * side**2 for side, channels in width.items())
         widest = max(channels * side**2 for side, channels in width.items())
-        return (features + 10 * widest) * self._dtype.itemsize
-
+        return int((features + 10 * widest) * self._dtype.itemsize)

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable
 import numpy as np
 
 from gpen_video.restore.restorer import Restorer
+from gpen_video.streams import closing_upstream
 from gpen_video.types import FaceCrop, FrameFaces, RestoredFace
 
 
@@ -32,13 +33,14 @@ def restore_faces(
     """
     waiting: deque[FrameFaces[FaceCrop]] = deque()
     crops = 0
-    for item in stream:
-        waiting.append(item)
-        crops += len(item.faces)
-        if crops == 0 or crops >= restorer.batch or len(waiting) > max_wait:
-            yield from _restore(waiting, restorer)
-            crops = 0
-    yield from _restore(waiting, restorer)
+    with closing_upstream(stream):
+        for item in stream:
+            waiting.append(item)
+            crops += len(item.faces)
+            if crops == 0 or crops >= restorer.batch or len(waiting) > max_wait:
+                yield from _restore(waiting, restorer)
+                crops = 0
+        yield from _restore(waiting, restorer)
 
 
 def _restore(waiting: deque[FrameFaces[FaceCrop]], restorer: Restorer) -> Generator[FrameFaces[RestoredFace]]:

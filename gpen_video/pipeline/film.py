@@ -1,0 +1,117 @@
+"""The stages of one film, wired, owned and timed."""
+
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gpen_video.config import Settings
+from gpen_video.faces import Aligner, mask_faces, paste_faces, track_faces
+from gpen_video.media import decode, mark_shots
+from gpen_video.pipeline.models import Models
+from gpen_video.pipeline.observe import Observer, Progress
+from gpen_video.pipeline.prefetch import prefetch
+from gpen_video.pipeline.stages import crop_faces, detect_faces
+from gpen_video.pipeline.stopwatch import Stopwatch
+from gpen_video.restore import restore_faces
+from gpen_video.types import Frame, FrameFaces, TrackedFace, VideoInfo
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has passed by."""
+
+    frames: int = 0
+    """Finished."""
+    faces: int = 0
+    tracks: int = 0
+    shots: int = 0
+    warnings: list[str] = field(default_factory=list)
+    """Not yet told; written by the decoding thread."""
+
+
+@dataclass(slots=True, eq=False)
+class Film:
+    """One source, its settings and models; `owned` closes every stage, the last one first."""
+
+    info: VideoInfo
+    settings: Settings
+    models: Models
+    owned: ExitStack
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    counts: Counts = field(default_factory=Counts)
+    started: float = field(default_factory=time.perf_counter)
+
+    def tracked(self) -> Generator[FrameFaces[TrackedFace]]:
+        """Decode -> shots -> detect -> track."""
+        s = self.settings
+        warn = self.counts.warnings.append
+        frames = self._stage("decode", decode(self.info, tolerant=s.media.tolerant, on_warning=warn))
+        shots = self._thread("decode ahead", self._stage("shots", mark_shots(frames, s.shots)))
+        detected = self._stage(
+            "detect",
+            detect_faces(
+                shots,
+                self.models.detector,
+                long_side=s.detect.long_side,
+                min_face=s.detect.min_face,
+                batch=s.detect.batch,
+                rotation=self.info.rotation,
+                pixel_aspect=self._pixel_aspect,
+            ),
+        )
+        tracked = self._stage(
+            "track", track_faces(detected, s.track, start_score=s.detect.score, tail=s.blend.fade + 1)
+        )
+        return self._counted(tracked)
+
+    def restored(self) -> Generator[Frame]:
+        """Tracked -> crop -> restore -> mask -> paste."""
+        s = self.settings
+        aligner = Aligner(self.models.restorer.size, self.models.template, self._pixel_aspect)
+        cropped = self._thread("crop ahead", self._stage("crop", crop_faces(self.tracked(), aligner)))
+        restored = self._stage("restore", restore_faces(cropped, self.models.restorer, max_wait=s.restore.max_wait))
+        ahead = self._thread("restore ahead", restored)
+        masked = self._stage("mask", mask_faces(ahead, s.blend, strength=s.restore.strength))
+        return self._thread("paste ahead", self._stage("paste", paste_faces(masked, s.blend)))
+
+    def progress(self) -> Progress:
+        """Where the film stands."""
+        return Progress(
+            frames=self.counts.frames,
+            total_frames=self.info.frame_count_from_header,
+            faces=self.counts.faces,
+            seconds=time.perf_counter() - self.started,
+            stage_seconds=dict(self.watch.seconds),
+        )
+
+    def tell(self, observer: Observer) -> None:
+        """Pass on the warnings that came up, and the progress; from the observer's own thread."""
+        while self.counts.warnings:
+            observer.warned(self.counts.warnings.pop(0))
+        observer.progressed(self.progress())
+
+    @property
+    def _pixel_aspect(self) -> float:
+        return float(self.info.sample_aspect_ratio or 1)
+
+    def _stage(self, name: str, stream: Generator[T]) -> Generator[T]:
+        return self._own(self.watch.timed(name, self._own(stream)))
+
+    def _thread(self, name: str, stream: Generator[T]) -> Generator[T]:
+        """Let everything upstream run ahead in a thread."""
+        ahead = self._own(prefetch(stream, self.settings.media.prefetch, name))
+        return self._own(self.watch.timed(name, ahead, waits=True))
+
+    def _own(self, stream: Generator[T]) -> Generator[T]:
+        return self.owned.enter_context(closing(stream))
+
+    def _counted(self, stream: Generator[FrameFaces[TrackedFace]]) -> Generator[FrameFaces[TrackedFace]]:
+        for item in stream:
+            self.counts.shots += item.frame.starts_shot
+            self.counts.faces += len(item.faces)
+            self.counts.tracks = max(self.counts.tracks, *(face.track_id + 1 for face in item.faces), 0)
+            yield item

@@ -1,0 +1,54 @@
+"""The networks of a run, built outside the stages and handed in."""
+
+from dataclasses import dataclass
+
+import torch
+
+from gpen_video.config import Settings
+from gpen_video.errors import UsageError
+from gpen_video.faces import Detector, RetinaFaceDetector
+from gpen_video.restore import GpenRestorer, Precision, Restorer, choose_device, choose_precision
+from gpen_video.weights import load_detector, load_gpen
+
+RESCUE_SHARE = 0.5
+"""A detection this much less sure than one that starts a track may still continue one (ByteTrack)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Models:
+    """What a run computes with."""
+
+    detector: Detector
+    detector_name: str
+    restorer: Restorer
+    restorer_name: str
+    template: str
+    device: torch.device
+    precision: Precision
+
+
+def load_models(settings: Settings, *, offline: bool = False) -> Models:
+    """Load both networks onto the device of the settings.
+
+    Raises:
+        DeviceError: the device is not there.
+        WeightsError: weights are missing, not what the registry says, or do not fit.
+        UsageError: the weights are not for restoring.
+    """
+    device = choose_device(settings.restore.device)
+    precision = choose_precision(settings.restore.precision, device)
+    restoring = load_gpen(settings.restore.weights, offline=offline)
+    if restoring.task != "restore":
+        raise UsageError(f"{restoring.name}: these weights are for {restoring.task}, not for restoring")
+    detecting = load_detector(settings.detect.weights, offline=offline)
+    return Models(
+        detector=RetinaFaceDetector(
+            detecting.net, device=device, score=settings.detect.score * RESCUE_SHARE, min_face=0
+        ),
+        detector_name=detecting.name,
+        restorer=GpenRestorer(restoring.net, device=device, precision=precision, batch=settings.restore.batch),
+        restorer_name=restoring.name,
+        template=restoring.template,
+        device=device,
+        precision=precision,
+    )
