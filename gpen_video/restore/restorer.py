@@ -87,7 +87,8 @@ class GpenRestorer:
     def _halve_batch(self, error: RuntimeError) -> None:
         if self.batch == 1:
             raise DeviceError(
-                f"{self._device}: not enough memory for one face of {self.size} pixels; use --device cpu or smaller weights"
+                f"{self._device}: not enough memory for one face of {self.size} pixels; "
+                "use --device cpu or smaller weights"
             ) from error
         self.batch //= 2
         if self._device.type == "cuda":

@@ -1,0 +1,1 @@
+"""Training of what ships: the content stage of GPEN, and the detector. No command line yet."""

@@ -20,7 +20,7 @@ from gpen_video.train.data import Crops, Portrait, order
 from gpen_video.train.degrade import training_pair
 from gpen_video.train.ema import update_average
 from gpen_video.train.growth import grow
-from gpen_video.train.losses import content_loss, psnr
+from gpen_video.train.losses import psnr, relative_loss
 from gpen_video.train.passthrough import pass_through
 
 
@@ -137,7 +137,7 @@ class Trainer:
         cosine = 0.5 + 0.5 * math.cos(math.pi * progress)
         for group in self.optimiser.param_groups:
             group["lr"] = stage.learning_rate * (stage.final_rate + (1 - stage.final_rate) * cosine)
-        loss = content_loss(self.net(degraded), target, detail=self.config.detail)
+        loss = relative_loss(self.net(degraded), degraded, target, detail=self.config.detail)
         if not torch.isfinite(loss):
             raise GpenVideoError(f"loss is {loss.item()} after {self.state.seen} images; last good: {self.folder}")
         self.optimiser.zero_grad(set_to_none=True)

@@ -31,7 +31,7 @@ class Ranges:
 
 
 PUBLISHED = Ranges()
-HARD = Ranges(noise=(0.0, 25.0), jpeg=(15, 70))
+USUAL = Ranges(blur_sigma=(0.1, 5.0), down=(1.0, 5.0), noise=(0.0, 20.0), jpeg=(30, 100))
 MILD = Ranges(blur_sigma=(0.1, 2.0), down=(0.8, 2.0), noise=(0.0, 5.0), jpeg=(80, 100))
 
 
@@ -144,7 +144,7 @@ def archival(image: Image, rng: Rng) -> Image:
             small = scratches(small, rng)
         return dust(small, rng) if rng.random() < 0.3 else small
 
-    return _chain(image, rng, Ranges(blur_sigma=(0.5, 8.0), noise=(0, 6), jpeg=(30, 95)), marks)
+    return _chain(image, rng, Ranges(blur_sigma=(0.5, 5.0), down=(1.0, 5.0), noise=(0, 6), jpeg=(30, 95)), marks)
 
 
 def _chain(image: Image, rng: Rng, ranges: Ranges, marks: Callable[[Image], Image]) -> Image:
@@ -165,10 +165,10 @@ def training_pair(image: Image, rng: Rng) -> tuple[Image, Image]:
     if rng.random() < 0.5:
         image = tone(image, rng)
     chance = rng.random()
-    if chance < 0.40:
+    if chance < 0.15:
         return published(image, rng), image
     if chance < 0.50:
-        return published(image, rng, HARD), image
-    if chance < 0.62:
+        return published(image, rng, USUAL), image
+    if chance < 0.60:
         return published(image, rng, MILD), image
     return archival(image, rng), image

@@ -13,15 +13,29 @@ def content_loss(made: Tensor, target: Tensor, *, detail: float = 1.0, octaves: 
         target: the same.
         detail: weight of the Laplacian bands.
         octaves: bands, from the finest.
+
+    Returns:
+        (B,), one loss an image.
     """
-    loss = F.l1_loss(made, target)
     difference = made - target
+    loss = difference.abs().mean((1, 2, 3))
     for _ in range(octaves):
         smaller = F.avg_pool2d(difference, 2)
         band = difference - F.interpolate(smaller, scale_factor=2.0, mode="bilinear", align_corners=False)
-        loss = loss + detail * band.abs().mean()
+        loss = loss + detail * band.abs().mean((1, 2, 3))
         difference = smaller
     return loss
+
+
+def relative_loss(made: Tensor, degraded: Tensor, target: Tensor, *, detail: float = 1.0) -> Tensor:
+    """Mean of each image's content loss over that of doing nothing: 1 is the identity, 0 is perfect.
+
+    A face that is beyond rescue loses many times what a grainy one loses, and teaches less; relative to its own
+    degradation each counts alike.
+    """
+    with torch.no_grad():
+        nothing = content_loss(degraded, target, detail=detail)
+    return (content_loss(made, target, detail=detail) / (nothing + 0.01)).mean()
 
 
 def psnr(made: Tensor, target: Tensor) -> Tensor:

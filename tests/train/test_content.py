@@ -13,7 +13,7 @@ from gpen_video.train.content import ContentConfig, Stage, Trainer, pairs, to_ne
 from gpen_video.train.data import Crops, Portrait, order, read_index
 from gpen_video.train.export import export_gpen
 from gpen_video.train.growth import grow
-from gpen_video.train.losses import content_loss, psnr
+from gpen_video.train.losses import content_loss, psnr, relative_loss
 from gpen_video.weights import load_gpen
 
 POINTS = {
@@ -147,8 +147,16 @@ def test_psnr_is_the_closed_form() -> None:
 
 def test_content_loss_without_detail_is_l1_and_is_zero_for_equals() -> None:
     a, b = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16)
-    torch.testing.assert_close(content_loss(a, b, detail=0), (a - b).abs().mean())
-    assert content_loss(a, a) == 0
+    torch.testing.assert_close(content_loss(a, b, detail=0).mean(), (a - b).abs().mean())
+    assert content_loss(a, a).abs().max() == 0
+
+
+def test_relative_loss_is_one_for_doing_nothing_and_counts_images_alike() -> None:
+    target = torch.zeros(2, 3, 16, 16)
+    degraded = torch.randn(2, 3, 16, 16) * torch.tensor([10.0, 100.0]).view(2, 1, 1, 1)
+    torch.testing.assert_close(relative_loss(degraded, degraded, target), torch.tensor(1.0), atol=1e-2, rtol=0)
+    half = degraded * torch.tensor([0.5, 1.0]).view(2, 1, 1, 1)
+    torch.testing.assert_close(relative_loss(half, degraded, target), torch.tensor(0.75), atol=1e-2, rtol=0)
 
 
 def test_an_exported_network_loads_as_weights(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""The command: which subcommand, and what becomes of errors.
+
+Exit codes: 0 done, 1 internal error, 2 usage or settings, 3 source, 4 weights, 5 result, 130 stopped by Ctrl-C.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final, cast
+
+from gpen_video.cli.console import Console
+from gpen_video.cli.parser import Parser
+from gpen_video.errors import GpenVideoError
+
+COMMANDS: Final = ("inspect", "presets", "weights")
+"""Modules beside this one; each has `build_parser` and `run`, as has `restore`, which needs no name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; no user's error ends in a traceback."""
+    console = Console()
+    try:
+        _run(sys.argv[1:] if argv is None else list(argv), console)
+    except GpenVideoError as error:
+        console.error(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.stopped()
+        return 130
+    except Exception as error:
+        console.internal_error(error)
+        return 1
+    return 0
+
+
+def _run(argv: list[str], console: Console) -> None:
+    name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("restore", argv)
+    command = import_module(f"gpen_video.cli.{name}")
+    arguments = cast(Callable[[], Parser], command.build_parser)().parse_args(rest)
+    console.verbose, console.quiet = arguments.verbose, arguments.quiet
+    if not (console.verbose or sys.warnoptions):
+        warnings.simplefilter("ignore")  # what libraries say to programmers
+    cast(Callable[[argparse.Namespace, Console], None], command.run)(arguments, console)

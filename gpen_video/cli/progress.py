@@ -1,0 +1,123 @@
+"""What is drawn while something takes time; nothing where nobody watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Self
+
+from rich.console import RenderableType
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.text import Text
+
+from gpen_video.cli.console import Console, one_line
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from gpen_video.pipeline.observe import Progress as RunProgress
+    from gpen_video.pipeline.observe import RunPlan
+
+
+class RunDisplay:
+    """Watches a run (an `Observer`): a bar with frames, faces, speed and time left, and each stage's share below."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = _BarAndLine(
+            TextColumn("{task.description}"), BarColumn(), console=console.err, disable=not console.interactive
+        )
+        self._task = self._bar.add_task("starting", total=None)
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def planned(self, plan: RunPlan) -> None:
+        """Say what will be done, and what cannot be carried."""
+        self._console.note(f"{plan.restorer} and {plan.detector} on {plan.device}, {plan.precision}")
+        self._console.note(f"{plan.target}: {plan.codec}, {plan.pix_fmt}")
+        for lost in plan.lost:
+            self.warned(f"not in the result: {lost}")
+        for warning in plan.warnings:
+            self.warned(warning)
+
+    def progressed(self, progress: RunProgress) -> None:
+        """Redraw."""
+        self._bar.line = shares(progress.stage_seconds)
+        self._bar.update(
+            self._task, description=headline(progress), completed=progress.frames, total=progress.total_frames
+        )
+
+    def warned(self, message: str) -> None:
+        """Print a warning above the bar, once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            self._console.warning(message)
+
+
+class TransferDisplay:
+    """A bar for one download."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console.err,
+            disable=not console.interactive,
+        )
+        self._task = self._bar.add_task(name, total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def advanced(self, count: int, whole: int | None) -> None:
+        """Redraw; `count` of `whole` bytes are here."""
+        self._bar.update(self._task, completed=count, total=whole)
+
+
+def headline(progress: RunProgress) -> str:
+    """Frames, faces, speed, time left; in that order."""
+    of = f"/{progress.total_frames}" if progress.total_frames is not None else ""
+    parts = [f"{progress.frames}{of} frames", f"{progress.faces} faces"]
+    if progress.frames and progress.seconds > 0:
+        rate = progress.frames / progress.seconds
+        parts.append(f"{rate:.3g} fps")
+        if progress.total_frames is not None:
+            parts.append(f"{clock(max(0, progress.total_frames - progress.frames) / rate)} left")
+    return ", ".join(parts)
+
+
+def shares(stage_seconds: dict[str, float]) -> str:
+    """Each stage's part of the time, largest first: ``restore 61 %, detect 22 % …``."""
+    whole = sum(stage_seconds.values())
+    if whole <= 0:
+        return ""
+    largest_first = sorted(stage_seconds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{stage} {seconds / whole:.0%}" for stage, seconds in largest_first)
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03``, or ``2:03`` below an hour."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+class _BarAndLine(Progress):
+    line = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        if self.line:
+            yield Text(one_line(self.line), style="dim", no_wrap=True, overflow="ellipsis")

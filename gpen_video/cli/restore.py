@@ -1,0 +1,90 @@
+"""``gpen-video IN OUT``: the main job."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpen_video.cli.options import add_result_options, add_settings_options, resolve_options
+from gpen_video.cli.parser import Parser, PrintVersion, add_loudness
+
+if TYPE_CHECKING:
+    from gpen_video.cli.console import Console
+    from gpen_video.config import ResolvedSettings
+    from gpen_video.pipeline import RunPlan
+
+_EPILOG = """\
+other commands, each with its own --help:
+  gpen-video presets list|show NAME            settings for one kind of footage each
+  gpen-video weights list|fetch|verify|path    the networks' weights
+  gpen-video inspect IN                        streams, shots and faces of a film, without restoring it
+
+A file that is called like a command is written ./presets; a name that starts with a dash comes after --.
+"""
+
+
+def build_parser() -> Parser:
+    """The parser of this command."""
+    parser = Parser(prog="gpen-video", description="Restore the faces in a film.", epilog=_EPILOG)
+    parser.add_argument("source", metavar="IN", type=Path, help="the film")
+    parser.add_argument("target", metavar="OUT", type=Path, help="the result; its name decides the container")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--dry-run", action="store_true", help="print streams, settings and what would be lost; stop")
+    parser.add_argument("--version", action=PrintVersion, nargs=0, help="print the version and exit")
+    add_loudness(parser)
+    add_settings_options(parser)
+    add_result_options(parser)
+    return parser
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Restore, or say what would be done."""
+    resolved = resolve_options(arguments)  # before torch is imported: a typing error is answered at once
+    from gpen_video.cli.progress import RunDisplay, clock, shares
+    from gpen_video.pipeline import plan_run, restore_video
+
+    source, target = arguments.source, arguments.target
+    if arguments.dry_run:
+        plan = plan_run(source, target, resolved.settings, offline=arguments.offline, overwrite=arguments.overwrite)
+        _print_plan(plan, resolved, console)
+        return
+    with RunDisplay(console) as display:
+        summary = restore_video(
+            source,
+            target,
+            resolved.settings,
+            overwrite=arguments.overwrite,
+            offline=arguments.offline,
+            observer=display,
+        )
+    console.note(
+        f"{summary.target}: {summary.frames} frames, {summary.faces} faces in {summary.tracks} tracks and "
+        f"{summary.shots} shots, {clock(summary.seconds)} ({shares(summary.stage_seconds)})"
+    )
+
+
+def _print_plan(plan: RunPlan, resolved: ResolvedSettings, console: Console) -> None:
+    from gpen_video.cli.describe import film_line, stream_rows
+
+    console.line(film_line(plan.info))
+    console.table(("stream", "kind", "codec", "language", "detail", "title"), stream_rows(plan.info))
+    console.line()
+    options = " ".join(f"{key}={value}" for key, value in plan.encoder_options.items())
+    console.line(f"result:   {plan.target}")
+    console.line(f"encoder:  {' '.join(filter(None, (plan.codec, plan.pix_fmt, options)))}")
+    console.line(f"networks: {plan.restorer} and {plan.detector} on {plan.device}, {plan.precision}")
+    console.line(f"carried:  {'; '.join(plan.carried) or 'nothing else is there'}")
+    console.line(f"lost:     {'; '.join(plan.lost) or 'nothing'}")
+    console.line()
+    console.table(
+        ("setting", "value", "from"), [(key, _value(value), source) for key, value, source in resolved.items()]
+    )
+    for warning in plan.warnings:
+        console.warning(warning)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,468 @@
+"""Pictures to train a face detector on, put together from portraits whose boxes and landmarks are known.
+
+A composite is a background without a labelled face (clutter, blurred or noisy texture, a gradient, the area around
+a face) on which turned and scaled portraits are pasted, followed by what film, video and compression do to a picture.
+Every composite is a function of its random generator alone, so that training can stop and go on.
+"""
+
+import csv
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gpen_video.errors import InputError
+
+Image = NDArray[np.uint8]
+Points = NDArray[np.float32]
+
+HELD_OUT_MODULUS = 20
+_LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+_MIRRORED = [1, 0, 2, 4, 3]
+_PYRAMID_LEVELS = 3
+_LARGEST_SURE_TURN = 40.0
+_SMALLEST_SURE_FACE = 15.0
+
+
+def is_held_out(identity: str) -> bool:
+    """True for the people never trained on: one in `HELD_OUT_MODULUS`, by the SHA-256 of the name."""
+    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % HELD_OUT_MODULUS == 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """A photograph with one face, kept compressed; only its small versions are kept as samples."""
+
+    jpeg: bytes
+    smaller: tuple[Image, ...]
+    """Half, quarter … of the size, BGR."""
+    box_xyxy: Points
+    """(4,) in pixels of the full picture."""
+    landmarks_5xy: Points
+    """(5, 2) in pixels of the full picture."""
+
+    @property
+    def yaw(self) -> float:
+        """How far the head is turned aside: the nose's offset from the middle of the eyes, in eye distances."""
+        left, right, nose = self.landmarks_5xy[:3].astype(np.float64)
+        across = right - left
+        return abs(float((nose - (left + right) / 2) @ across)) / max(float(across @ across), 1e-6)
+
+    def level(self, shrink: float) -> tuple[Image, float]:
+        """The smallest version that is not enlarged when drawn at `shrink` times full size, and its scale."""
+        wanted = math.floor(-math.log2(shrink)) if shrink < 1 else 0
+        index = min(wanted, len(self.smaller))
+        if index == 0:
+            return _decode(self.jpeg), 1.0
+        return self.smaller[index - 1], 0.5**index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composite:
+    """A training picture and the faces in it; parts of further ones may be in the clutter."""
+
+    clean_bgr_hwc: Image
+    """(S, S, 3) before degradation."""
+    bgr_hwc: Image
+    """(S, S, 3) degraded."""
+    boxes_xyxy: Points
+    """(n, 4) in pixels."""
+    landmarks_n5xy: Points
+    """(n, 5, 2) in pixels."""
+    doubtful_xyxy: Points
+    """(m, 4) faces that are cut by the frame, tiny or upside down: neither right nor wrong to find."""
+
+
+def load_portraits(faces_dir: Path, *, held_out: bool) -> tuple[Portrait, ...]:
+    """Read the portraits that `faces_dir/index.csv` lists, either those to train on or those held out.
+
+    Raises:
+        InputError: the folder, its index or an image is missing or unreadable.
+    """
+    index = faces_dir / "index.csv"
+    try:
+        with index.open(newline="") as lines:
+            rows = [row for row in csv.DictReader(lines) if is_held_out(row["identity"]) == held_out]
+    except (OSError, KeyError) as error:
+        raise InputError(f"{index}: no readable index of portraits ({error}); give the folder that holds it") from error
+    if not rows:
+        raise InputError(f"{index}: lists no {'held-out ' if held_out else ''}portraits")
+    return tuple(_load_portrait(faces_dir / "images" / row["file"], row) for row in rows)
+
+
+def _load_portrait(path: Path, row: dict[str, str]) -> Portrait:
+    try:
+        jpeg = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), but the index lists it") from error
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputError(f"{path}: is not an image; remove it from the index")
+    smaller: list[Image] = []
+    for _ in range(_PYRAMID_LEVELS):
+        picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        smaller.append(np.asarray(picture, np.uint8))
+    box = np.array([float(row[name]) for name in ("x0", "y0", "x1", "y1")], np.float32)
+    points = np.array([[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in _LANDMARK_NAMES], np.float32)
+    return Portrait(jpeg, tuple(smaller), box, points)
+
+
+def _decode(jpeg: bytes) -> Image:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def make_composite(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Composite:
+    """Put one training picture of `side` x `side` pixels together."""
+    if rng.random() < 0.5:
+        canvas, faces = _single_portrait(portraits, side, rng)
+    else:
+        canvas = _background(portraits, side, rng)
+        faces = _paste_faces(canvas, portraits, rng)
+    return _finish(canvas, faces, degrade(canvas, rng))
+
+
+def paste_one(portraits: Sequence[Portrait], side: int, face_side: float, rng: np.random.Generator) -> Composite:
+    """One whole, nearly upright face whose box is `face_side` pixels on its shorter side; nothing is degraded."""
+    canvas = _background(portraits, side, rng)
+    portrait = _pick(portraits, rng)
+    width, height = portrait.box_xyxy[2:] - portrait.box_xyxy[:2]
+    face_height = face_side * float(height) / float(min(width, height))
+    margin = face_height / 2 + 4
+    centre = tuple(rng.uniform(margin, side - margin, 2))
+    placement = _place(portrait, face_height, centre, float(rng.normal(0, 6)), rng)
+    face = placement.face(side)
+    reach = _reach(face.box_xyxy, float(rng.uniform(1.5, 3)), side)
+    if reach is not None:
+        _blend_in(canvas, placement, reach, rng)
+    return _finish(canvas, [face], canvas)
+
+
+def _finish(canvas: Image, faces: Sequence["_Face"], degraded: Image) -> Composite:
+    sure = [face for face in faces if face.is_sure]
+    return Composite(
+        clean_bgr_hwc=canvas,
+        bgr_hwc=degraded,
+        boxes_xyxy=np.array([face.box_xyxy for face in sure], np.float32).reshape(-1, 4),
+        landmarks_n5xy=np.array([face.landmarks_5xy for face in sure], np.float32).reshape(-1, 5, 2),
+        doubtful_xyxy=np.array([face.box_xyxy for face in faces if not face.is_sure], np.float32).reshape(-1, 4),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Face:
+    """A face on the canvas."""
+
+    box_xyxy: Points
+    landmarks_5xy: Points
+    is_sure: bool
+    """Whole, upright and large enough that a detector must find it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placement:
+    """Where a portrait goes: a turn, a scale (with the pixel aspect of anamorphic video), perhaps mirrored."""
+
+    portrait: Portrait
+    matrix_2x3: NDArray[np.float64]
+    """Canvas point from portrait point."""
+    turn: float
+    mirrored: bool
+
+    def face(self, side: int) -> _Face:
+        """Box and landmarks on a canvas of `side` pixels. The box is that of the ellipse in the portrait's, turned."""
+        box = self.portrait.box_xyxy
+        centre = _transform(self.matrix_2x3, np.array([[box[0] + box[2], box[1] + box[3]]]) / 2)[0]
+        axes = self.matrix_2x3[:, :2] * np.array([box[2] - box[0], box[3] - box[1]]) / 2
+        reach = np.hypot(axes[:, 0], axes[:, 1])
+        points = _transform(self.matrix_2x3, self.portrait.landmarks_5xy)
+        if self.mirrored:
+            points = points[_MIRRORED]
+        inside = (points > 1).all() and (points < side - 2).all()
+        large = 2 * reach.min() >= _SMALLEST_SURE_FACE
+        upright = abs(self.turn) <= _LARGEST_SURE_TURN + 1
+        placed = np.concatenate([centre - reach, centre + reach]).astype(np.float32)
+        return _Face(placed, points.astype(np.float32), bool(inside and large and upright))
+
+
+def _transform(matrix_2x3: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(points @ matrix_2x3[:, :2].T + matrix_2x3[:, 2], np.float64)
+
+
+def _place(
+    portrait: Portrait,
+    face_height: float,
+    centre: tuple[float, float],
+    turn: float,
+    rng: np.random.Generator,
+    narrow: float = 1.0,
+) -> _Placement:
+    """Put a portrait on the canvas, turned by degrees and `narrow` times as wide, perhaps mirrored."""
+    box = portrait.box_xyxy
+    scale = face_height / max(float(box[3] - box[1]), 1.0)
+    stretch = math.exp(rng.normal(0, 0.06))
+    mirrored = bool(rng.random() < 0.5)
+    cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    across = -1.0 if mirrored else 1.0
+    turned = np.array([[cos, -sin], [sin, cos]]) @ np.diag([across * scale * narrow, scale])
+    turned = np.diag([stretch, 1 / stretch]) @ turned
+    middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2
+    shift = np.array(centre) - turned @ middle
+    return _Placement(portrait, np.column_stack([turned, shift]), turn, mirrored)
+
+
+def _random_turn(rng: np.random.Generator) -> float:
+    kind = rng.random()
+    if kind < 0.72:
+        return float(rng.normal(0, 8))
+    if kind < 0.96:
+        return float(rng.uniform(-_LARGEST_SURE_TURN, _LARGEST_SURE_TURN))
+    return float(rng.uniform(-180, 180))
+
+
+def _random_narrowing(rng: np.random.Generator) -> float:
+    """A face seen from the side is narrower; so are four by three pictures on a squeezed film."""
+    return float(rng.uniform(0.65, 1)) if rng.random() < 0.2 else 1.0
+
+
+def _pick(portraits: Sequence[Portrait], rng: np.random.Generator) -> Portrait:
+    return portraits[int(rng.integers(len(portraits)))]
+
+
+def _pick_face(portraits: Sequence[Portrait], rng: np.random.Generator) -> Portrait:
+    """One portrait; heads turned aside, of which there are few, up to four times as often as frontal ones."""
+    for _ in range(20):
+        portrait = _pick(portraits, rng)
+        if rng.random() < 0.25 + 0.75 * min(portrait.yaw / 0.4, 1.0):
+            break
+    return portrait
+
+
+def _draw(placement: _Placement, canvas_size: tuple[int, int], corner: tuple[int, int], border: int) -> Image:
+    """The portrait as seen through a window of the canvas: `canvas_size` (width, height) at `corner`."""
+    shrink = math.sqrt(abs(np.linalg.det(placement.matrix_2x3[:, :2])))
+    picture, scale = placement.portrait.level(shrink)
+    matrix = placement.matrix_2x3.copy()
+    matrix[:, 2] += matrix[:, :2] @ np.full(2, 0.5 / scale - 0.5) - np.array(corner)
+    matrix[:, :2] /= scale
+    drawn = cv2.warpAffine(picture, matrix, canvas_size, flags=cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(drawn, np.uint8)
+
+
+def _single_portrait(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> tuple[Image, list[_Face]]:
+    """One portrait fills the picture, from a face in the middle distance to one that is larger than the frame."""
+    face = float(np.exp(rng.uniform(math.log(0.3), math.log(1.25)))) * side
+    wander = 0.2 * side
+    centre = (side / 2 + rng.uniform(-wander, wander), side / 2 + rng.uniform(-wander, wander))
+    placement = _place(_pick_face(portraits, rng), face, centre, _random_turn(rng), rng, _random_narrowing(rng))
+    border = cv2.BORDER_REPLICATE if rng.random() < 0.7 else cv2.BORDER_CONSTANT
+    canvas = _draw(placement, (side, side), (0, 0), border)
+    return canvas, [placement.face(side)]
+
+
+def _paste_faces(canvas: Image, portraits: Sequence[Portrait], rng: np.random.Generator) -> list[_Face]:
+    side = canvas.shape[0]
+    wanted = int(rng.choice([0, 1, 2, 4, 8, 14], p=[0.08, 0.12, 0.15, 0.25, 0.25, 0.15]))
+    taken: list[NDArray[np.float64]] = []
+    faces: list[_Face] = []
+    for _ in range(wanted):
+        largest = side * (0.85 if wanted == 1 else 0.5 if wanted < 8 else 0.25)
+        height = float(np.exp(rng.uniform(math.log(15), math.log(largest))))
+        centre = tuple(rng.uniform(0.02, 0.98, 2) * side)
+        turn, narrow = _random_turn(rng), _random_narrowing(rng)
+        placement = _place(_pick_face(portraits, rng), height, centre, turn, rng, narrow)
+        face = placement.face(side)
+        widest = 4 if wanted < 4 else 2
+        reach = _reach(face.box_xyxy, float(np.exp(rng.uniform(math.log(1.15), math.log(widest)))), side)
+        if reach is None or any(_overlap(reach, other) for other in taken):
+            continue
+        taken.append(reach)
+        _blend_in(canvas, placement, reach, rng)
+        faces.append(face)
+    return faces
+
+
+def _reach(box: Points, factor: float, side: int) -> NDArray[np.float64] | None:
+    """The window around a box that is pasted, whole pixels, cut at the canvas; None when almost nothing is left."""
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
+    reach = np.concatenate([np.floor(middle - half), np.ceil(middle + half)]).clip(0, side).astype(np.float64)
+    return reach if min(reach[2] - reach[0], reach[3] - reach[1]) >= 6 else None
+
+
+def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    return bool((np.minimum(a[2:], b[2:]) > np.maximum(a[:2], b[:2])).all())
+
+
+def _blend_in(canvas: Image, placement: _Placement, reach: NDArray[np.float64], rng: np.random.Generator) -> None:
+    x0, y0, x1, y1 = (int(v) for v in reach)
+    width, height = x1 - x0, y1 - y0
+    window = canvas[y0:y1, x0:x1]
+    drawn = _draw(placement, (width, height), (x0, y0), cv2.BORDER_REPLICATE)
+    if rng.random() < 0.4:
+        window[...] = drawn
+        return
+    alpha = np.zeros((height, width), np.float32)
+    cv2.ellipse(alpha, (width // 2, height // 2), (int(width * 0.46), int(height * 0.46)), 0, 0, 360, 1.0, -1)
+    soft = cv2.GaussianBlur(alpha, (0, 0), max(0.8, 0.03 * width))[..., None]
+    window[...] = (drawn * soft + window * (1 - soft)).astype(np.uint8)
+
+
+def _background(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+    kind = rng.random()
+    if kind < 0.35:
+        canvas = _surroundings(portraits, side, rng)
+    elif kind < 0.47:
+        canvas = _foliage(portraits, side, rng)
+    elif kind < 0.7:
+        canvas = _clutter(portraits, side, rng)
+    elif kind < 0.8:
+        canvas = _shapes(side, rng)
+    elif kind < 0.92:
+        canvas = _cloud(side, rng)
+    else:
+        canvas = _gradient(side, rng)
+    if rng.random() < 0.25:
+        canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(1, 8))), np.uint8)
+    return canvas
+
+
+def _surroundings(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+    """The part of a portrait beside, above or below its face, enlarged to fill the canvas."""
+    portrait = _pick(portraits, rng)
+    picture = portrait.smaller[0]
+    height, width = picture.shape[:2]
+    x0, _, x1, y1 = (portrait.box_xyxy / 2).round().astype(int)
+    bands = [picture[:, : max(x0, 1)], picture[:, min(x1, width - 1) :], picture[min(y1 + 2, height - 1) :]]
+    band = max(bands, key=lambda part: min(part.shape[:2])) if rng.random() < 0.5 else bands[int(rng.integers(3))]
+    zoom = side / max(min(band.shape[:2]), 1)
+    enlarged = cv2.resize(band, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+    left = int(rng.integers(max(enlarged.shape[1] - side, 0) + 1))
+    top = int(rng.integers(max(enlarged.shape[0] - side, 0) + 1))
+    canvas = cv2.resize(enlarged[top : top + side, left : left + side], (side, side))
+    return np.asarray(canvas[:, ::-1] if rng.random() < 0.5 else canvas, np.uint8).copy()
+
+
+def _clutter(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+    """Overlapping patches of cloth, hair, skin and background, turned any way: edges that are no face."""
+    canvas = _surroundings(portraits, side, rng)
+    for _ in range(int(rng.integers(4, 14))):
+        picture = _pick(portraits, rng).smaller[0]
+        extent = rng.integers(16, max(17, side // 2), 2)
+        height, width = np.minimum(extent, picture.shape[:2])
+        top = int(rng.integers(picture.shape[0] - height + 1))
+        left = int(rng.integers(picture.shape[1] - width + 1))
+        patch = np.rot90(picture[top : top + height, left : left + width], int(rng.integers(1, 4)))
+        y, x = (int(v) for v in rng.integers(0, side - 8, 2))
+        target = canvas[y : y + patch.shape[0], x : x + patch.shape[1]]
+        target[...] = patch[: target.shape[0], : target.shape[1]]
+    return canvas
+
+
+def _foliage(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+    """Many small leaves over one another, light and dark: the texture that is taken for small faces most easily."""
+    canvas = _surroundings(portraits, side, rng)
+    tint = rng.uniform(0.5, 1, 3)
+    size = float(np.exp(rng.uniform(math.log(2), math.log(9))))
+    for _ in range(int(rng.integers(80, 400))):
+        colour = tuple(float(v) for v in tint * rng.uniform(0, 255))
+        centre = tuple(int(v) for v in rng.integers(0, side, 2))
+        axes = tuple(int(v) for v in np.ceil(size * rng.uniform(0.3, 2, 2)))
+        cv2.ellipse(canvas, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+    return canvas
+
+
+def _shapes(side: int, rng: np.random.Generator) -> Image:
+    canvas = _cloud(side, rng)
+    for _ in range(int(rng.integers(5, 40))):
+        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+        centre = tuple(int(v) for v in rng.integers(0, side, 2))
+        axes = tuple(int(v) for v in np.exp(rng.uniform(math.log(2), math.log(side / 3), 2)))
+        fill = -1 if rng.random() < 0.6 else int(rng.integers(1, 5))
+        if rng.random() < 0.5:
+            cv2.ellipse(canvas, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, fill, cv2.LINE_AA)
+        else:
+            corner = (centre[0] + axes[0], centre[1] + axes[1])
+            cv2.rectangle(canvas, centre, corner, colour, fill)
+    return canvas
+
+
+def _cloud(side: int, rng: np.random.Generator) -> Image:
+    """Noise at several scales."""
+    canvas = np.zeros((side, side, 3), np.float32)
+    for cells in (3, 8, 24, 80):
+        noise = rng.normal(0, 1, (cells, cells, 3)).astype(np.float32)
+        canvas += float(rng.uniform(0, 45)) * cv2.resize(noise, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray((canvas + rng.uniform(30, 220, 3)).clip(0, 255), np.uint8)
+
+
+def _gradient(side: int, rng: np.random.Generator) -> Image:
+    corners = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
+    return np.asarray(cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def degrade(bgr_hwc: Image, rng: np.random.Generator) -> Image:
+    """What film stock, lenses, scanners, standard definition and compression do, each by chance; a new picture."""
+    picture = bgr_hwc.astype(np.float32)
+    picture = _tone(picture, rng)
+    if rng.random() < 0.35:
+        picture = _soften(picture, rng)
+    if rng.random() < 0.4:
+        picture = _grain(picture, rng)
+    if rng.random() < 0.06:
+        _scratch(picture, rng)
+    result = np.asarray(picture.clip(0, 255), np.uint8)
+    if rng.random() < 0.5:
+        quality = int(rng.uniform(15, 95))
+        _, coded = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        result = _decode(coded.tobytes())
+    return result
+
+
+def _tone(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    kind = rng.random()
+    if kind < 0.4:
+        grey = picture @ np.array([0.114, 0.587, 0.299], np.float32)
+        tint = np.array([0.78, 0.95, 1.08], np.float32) if kind < 0.1 else np.ones(3, np.float32)
+        picture = np.asarray(grey[..., None] * tint, np.float32)
+    elif kind < 0.7:
+        picture = np.asarray(picture * rng.uniform(0.8, 1.2, 3), np.float32)
+    if rng.random() < 0.6:
+        gain, lift = math.exp(rng.normal(0, 0.25)), rng.normal(0, 18)
+        middle = float(picture.mean())
+        picture = np.asarray((picture - middle) * gain + middle + lift, np.float32)
+    if rng.random() < 0.3:
+        gamma = np.float32(math.exp(rng.normal(0, 0.35)))
+        picture = np.asarray(255 * (picture.clip(0, 255) / 255) ** gamma, np.float32)
+    return picture
+
+
+def _soften(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    side = picture.shape[0]
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.8))), np.float32)
+    small = round(side / rng.uniform(1.2, 2.6))
+    reduced = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(reduced, (side, side), interpolation=how), np.float32)
+
+
+def _grain(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    channels = 1 if rng.random() < 0.6 else 3
+    noise = rng.standard_normal((*picture.shape[:2], channels), dtype=np.float32)
+    if rng.random() < 0.5:
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.8), np.float32).reshape(noise.shape) * 2
+    return np.asarray(picture + noise * np.float32(rng.uniform(2, 18)), np.float32)
+
+
+def _scratch(picture: NDArray[np.float32], rng: np.random.Generator) -> None:
+    side = picture.shape[0]
+    for _ in range(int(rng.integers(1, 5))):
+        x = int(rng.integers(side))
+        picture[:, x : x + int(rng.integers(1, 3))] += np.float32(rng.normal(0, 90))
+    for _ in range(int(rng.integers(0, 12))):
+        centre = tuple(int(v) for v in rng.integers(0, side, 2))
+        cv2.circle(picture, centre, int(rng.integers(1, 4)), (float(rng.choice([0, 255])),) * 3, -1)

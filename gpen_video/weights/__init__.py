@@ -1,0 +1,35 @@
+"""Weights: the registry, the cache, downloads and strict loading.
+
+What reads weights into networks imports torch when it is first asked for; nothing else here does.
+"""
+
+from typing import TYPE_CHECKING
+
+from gpen_video.weights.cache import cache_folder
+from gpen_video.weights.locate import Located, fetch, locate
+from gpen_video.weights.registry import REGISTRY, Weights
+
+if TYPE_CHECKING:
+    from gpen_video.weights.load import LoadedDetector, LoadedGpen, load_detector, load_gpen, read_state
+
+__all__ = [
+    "REGISTRY",
+    "LoadedDetector",
+    "LoadedGpen",
+    "Located",
+    "Weights",
+    "cache_folder",
+    "fetch",
+    "load_detector",
+    "load_gpen",
+    "locate",
+    "read_state",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from gpen_video.weights import load
+
+        return getattr(load, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
