@@ -1,8 +1,12 @@
 """What all tests share: the shared folder (absent on users' machines), one thread, read-only arrays."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before torch is imported
+
 import torch
 
 ROOT = Path(__file__).parents[1]

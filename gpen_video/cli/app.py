@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 internal error, 2 usage or settings, 3 source, 4 weights, 
 """
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ COMMANDS: Final = ("inspect", "presets", "weights")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; no user's error ends in a traceback."""
+    # Stages share the cores: threads of OpenMP that wait must sleep, not spin. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     console = Console()
     try:
         _run(sys.argv[1:] if argv is None else list(argv), console)

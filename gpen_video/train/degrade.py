@@ -32,6 +32,7 @@ class Ranges:
 
 PUBLISHED = Ranges()
 USUAL = Ranges(blur_sigma=(0.1, 5.0), down=(1.0, 5.0), noise=(0.0, 20.0), jpeg=(30, 100))
+FILM = Ranges(blur_sigma=(0.5, 5.0), down=(1.0, 5.0), noise=(0.0, 6.0), jpeg=(30, 95))
 MILD = Ranges(blur_sigma=(0.1, 2.0), down=(0.8, 2.0), noise=(0.0, 5.0), jpeg=(80, 100))
 
 
@@ -130,12 +131,12 @@ def downsample(image: Image, rng: Rng, factor: tuple[float, float]) -> Image:
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def published(image: Image, rng: Rng, ranges: Ranges = PUBLISHED) -> Image:
-    """The published chain: blur, down-sampling, noise, JPEG, and back to size bilinearly."""
-    return _chain(image, rng, ranges, lambda small: small)
+def published(image: Image, rng: Rng, ranges: Ranges = PUBLISHED, enlarge: int = cv2.INTER_LINEAR) -> Image:
+    """The published chain: blur, down-sampling, noise, JPEG, and back to size, as published bilinearly."""
+    return _chain(image, rng, ranges, lambda small: small, enlarge)
 
 
-def archival(image: Image, rng: Rng) -> Image:
+def archival(image: Image, rng: Rng, enlarge: int = cv2.INTER_CUBIC) -> Image:
     """Film and tape: soft, grainy, marked, then as a transfer compresses it."""
 
     def marks(small: Image) -> Image:
@@ -144,21 +145,21 @@ def archival(image: Image, rng: Rng) -> Image:
             small = scratches(small, rng)
         return dust(small, rng) if rng.random() < 0.3 else small
 
-    return _chain(image, rng, Ranges(blur_sigma=(0.5, 5.0), down=(1.0, 5.0), noise=(0, 6), jpeg=(30, 95)), marks)
+    return _chain(image, rng, FILM, marks, enlarge)
 
 
-def _chain(image: Image, rng: Rng, ranges: Ranges, marks: Callable[[Image], Image]) -> Image:
+def _chain(image: Image, rng: Rng, ranges: Ranges, marks: Callable[[Image], Image], enlarge: int) -> Image:
     side = image.shape[0]
     small = downsample(blur(image, rng, ranges.blur_sigma), rng, ranges.down)
     small = jpeg(gaussian_noise(marks(small), rng, ranges.noise), rng, ranges.jpeg)
-    return np.clip(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), 0, 1)
+    return np.clip(cv2.resize(small, (side, side), interpolation=enlarge), 0, 1)
 
 
 def training_pair(image: Image, rng: Rng) -> tuple[Image, Image]:
     """A (degraded, target) pair of the mixture that the shipped network is trained on.
 
     Three in ten are black and white in both, so that the network does not colour; tone changes are in both as well:
-    the film's grading is not ours to undo.
+    the film's grading is not ours to undo. Faces are enlarged as `faces.align` enlarges them, with cubic interpolation.
     """
     if rng.random() < 0.3:
         image = grey(image, rng)
@@ -166,9 +167,9 @@ def training_pair(image: Image, rng: Rng) -> tuple[Image, Image]:
         image = tone(image, rng)
     chance = rng.random()
     if chance < 0.15:
-        return published(image, rng), image
+        return published(image, rng, PUBLISHED, cv2.INTER_CUBIC), image
     if chance < 0.50:
-        return published(image, rng, USUAL), image
+        return published(image, rng, USUAL, cv2.INTER_CUBIC), image
     if chance < 0.60:
-        return published(image, rng, MILD), image
+        return published(image, rng, MILD, cv2.INTER_CUBIC), image
     return archival(image, rng), image

@@ -5,7 +5,6 @@ Published checkpoints come in three shapes: a plain state dict, a training check
 """
 
 import pickle
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ def load_detector(name_or_path: str, *, offline: bool = False) -> LoadedDetector
     pyramid = state.get("fpn.output1.0.weight")
     if pyramid is None or pyramid.ndim != 4:
         raise IncompatibleWeightsError(f"{found.path}: not the weights of a RetinaFace: no key 'fpn.output1.0.weight'")
-    net = build_retinaface() if pyramid.shape[0] == 64 else _build_resnet50()
+    net = build_retinaface("mobile0.25" if pyramid.shape[0] == 64 else "resnet50")
     _load_strictly(net, state, found.path)
     return LoadedDetector(net, found.sha256, found.name)
 
@@ -190,15 +189,6 @@ def _load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
         raise IncompatibleWeightsError(f"{path}: does not fit {type(net).__name__}: {faults[0]}{more}")
     net.load_state_dict(state, assign=True)
     net.eval().requires_grad_(False)
-
-
-def _build_resnet50() -> nn.Module:
-    from facexlib.detection.retinaface import RetinaFace
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchvision deprecates the spelling that facexlib uses
-        net: nn.Module = RetinaFace(network_name="resnet50", device=torch.device("cpu"))
-    return net
 
 
 def _first_line(error: Exception) -> str:

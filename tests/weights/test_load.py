@@ -1,6 +1,7 @@
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from gpen_video.errors import IncompatibleWeightsError, UnknownWeightsError, Wei
 from gpen_video.nets.gpen import Gpen, GpenConfig
 from gpen_video.nets.retinaface import build_retinaface
 from gpen_video.weights import load_detector, load_gpen, read_state
-from gpen_video.weights.load import _build_resnet50
 
 State = dict[str, Tensor]
 
@@ -182,7 +182,7 @@ def test_registered_weights_of_the_other_kind() -> None:
         load_detector("gpen-lite-256")
 
 
-@pytest.mark.parametrize("build", [build_retinaface, _build_resnet50])
+@pytest.mark.parametrize("build", [build_retinaface, partial(build_retinaface, "resnet50")])
 def test_detectors_of_both_sizes(tmp_path: Path, build: Callable[[], torch.nn.Module]) -> None:
     state = build().state_dict()
     torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "d.pth")
@@ -193,7 +193,8 @@ def test_detectors_of_both_sizes(tmp_path: Path, build: Callable[[], torch.nn.Mo
 
 
 @pytest.mark.parametrize(
-    ("build", "table"), [(build_retinaface, "retinaface_mnet025"), (_build_resnet50, "retinaface_r50")]
+    ("build", "table"),
+    [(build_retinaface, "retinaface_mnet025"), (partial(build_retinaface, "resnet50"), "retinaface_r50")],
 )
 def test_detector_keys_are_the_published_ones(shared: Path, build: Callable[[], torch.nn.Module], table: str) -> None:
     published = json.loads((shared / "oracle" / "keys_detector_parser.json").read_text(encoding="utf-8"))[table]
