@@ -1,0 +1,304 @@
+"""From a film to its frames: every picture, at its own time, or a clear word on where the film is damaged."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from gpen_video.errors import DecodeError
+from gpen_video.media import formats
+from gpen_video.media.picture import picture_of
+from gpen_video.media.probe import as_fraction, duration_tag, opened, time_base_of, video_stream
+from gpen_video.media.slice_crc import SliceCrc
+from gpen_video.types import Frame, Timestamp, VideoInfo
+
+# Decoders conceal damage unless told otherwise; archives want to know of it. Checked against good films of many kinds:
+# none of them is refused (tests/media/test_odd_files.py).
+_STRICT = {"err_detect": "crccheck+explode"}
+_LEAST_TOLERANCE = Fraction(1, 10)
+"""Seconds by which a whole film may end before its header says; at least two of its longest frames."""
+
+
+class _DamageError(Exception):
+    """The film cannot be decoded as it should be; the text says what is wrong, without naming the frame."""
+
+
+class _SuspicionError(Exception):
+    """A picture did not come out of the multi-threaded decoder; a slower look has to tell whether it is damage."""
+
+
+def decode(
+    info: VideoInfo, *, tolerant: bool = False, on_warning: Callable[[str], None] | None = None
+) -> Generator[Frame, None, None]:
+    """Decode the film that `info` describes, frame by frame.
+
+    Times are the container's own. Where it states none for a picture (raw streams, some AVI files), decoding order
+    and duration give it. They always increase. The file is closed when the generator ends or is closed.
+
+    Damage is found in four ways: a packet is cut off or fails its checksum (FFV1); the decoder refuses a packet or
+    marks a picture; a picture is missing; the film ends before its index or header says. MPEG program and transport
+    streams, raw streams, NUT and GIF promise no length, so that one cut between two pictures looks whole. Several
+    threads decode at first; as soon as anything looks wrong, one thread looks again, so that the last good frame is
+    known exactly, and decodes the rest.
+
+    Args:
+        info: From `probe`.
+        tolerant: End the film after its last good frame, with a warning, instead of raising.
+        on_warning: Takes warnings, one line each.
+
+    Yields:
+        Frames with read-only planes, all of `info.format` and of one size.
+
+    Raises:
+        DecodeError: The film is damaged, breaks off, or changes its size or format; the message names the frame.
+        ProbeError: The file is no longer there.
+    """
+    made = 0
+    try:
+        for threaded in (True, False):
+            with closing(_frames(info, on_warning, threaded=threaded)) as frames, suppress(_SuspicionError):
+                for frame in frames:
+                    if frame.index == made:
+                        made += 1
+                        yield frame
+                return
+    except _DamageError as damage:
+        good = f"frames 0 to {made - 1} are good" if made else "no frame before it is good"
+        message = f"{info.path}: frame {made} {damage} ({good})"
+        if not tolerant:
+            raise DecodeError(f"{message}; --tolerant restores the film up to there") from damage
+        if on_warning is not None:
+            on_warning(f"{message}; the result ends there")
+
+
+def _frames(
+    info: VideoInfo, on_warning: Callable[[str], None] | None, *, threaded: bool
+) -> Generator[Frame, None, None]:
+    """Frames from the first; raises `_DamageError`, and `_SuspicionError` if `threaded`."""
+    with opened(info.path) as container:
+        stream = video_stream(container, info)
+        stream.thread_type = "AUTO" if threaded else "SLICE"
+        stream.codec_context.options = _STRICT
+        watch = _Watch(container, stream)
+        clock = _Clock(info, time_base_of(stream, info.path))
+        pictures = _pictures_fast(container, stream, watch) if threaded else _pictures_exact(container, stream, watch)
+        index = 0
+        try:
+            for decoded in pictures:
+                if index == 0 and watch.skipped and on_warning is not None:
+                    on_warning(
+                        f"{info.path} begins within a group of pictures: its first {watch.skipped} packets cannot be "
+                        "decoded, so that the result starts with the first picture that can"
+                    )
+                _check_sameness(decoded, info)
+                time, duration = clock.time(decoded)
+                watch.saw(time, clock.step)
+                yield Frame(index, time, picture_of(decoded, info.colour), duration)
+                index += 1
+        finally:
+            # Frees the decoder's threads before the container is closed, without Python's lock in their way.
+            stream.codec_context.flush_buffers()
+
+
+def _packets(container: InputContainer, stream: VideoStream, watch: "_Watch") -> Iterator["Packet[VideoStream]"]:
+    """The film's packets, at last an empty one; those of other streams only show how far the file reaches."""
+    try:
+        for packet in container.demux():
+            watch.saw_packet(packet)
+            if packet.stream.index == stream.index:  # packet.stream_index is not set in the last, empty packets
+                yield cast("Packet[VideoStream]", packet)
+    except av.FFmpegError as error:
+        raise _DamageError(f"cannot be read from the file: {error.strerror}") from error
+
+
+def _pictures_fast(container: InputContainer, stream: VideoStream, watch: "_Watch") -> Iterator[av.VideoFrame]:
+    """Decoded by as many threads as there are; raises `_SuspicionError` when anything looks wrong.
+
+    PyAV keeps quiet about a packet that a thread refuses while others deliver, so the times of the pictures that come
+    out are struck off those of the packets that went in.
+    """
+    awaited: set[int] = set()  # bounded by the decoder's delay
+    last_pts: int | None = None
+    for packet in _packets(container, stream, watch):
+        if watch.flaw(packet) is not None:
+            raise _SuspicionError
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            awaited.add(packet.pts)
+        try:
+            pictures = packet.decode()
+        except av.FFmpegError as error:
+            raise _SuspicionError from error
+        for picture in pictures:
+            if picture.is_corrupt or picture.pts is None:  # only one thread gives reliable times to the latter
+                raise _SuspicionError
+            awaited.discard(picture.pts)
+            if (last_pts is not None and picture.pts <= last_pts) or any(pts < picture.pts for pts in awaited):
+                raise _SuspicionError  # pictures come in order: an earlier one was lost
+            last_pts = picture.pts
+            yield picture
+    if awaited:
+        raise _SuspicionError
+
+
+def _pictures_exact(container: InputContainer, stream: VideoStream, watch: "_Watch") -> Iterator[av.VideoFrame]:
+    """Decoded packet by packet; raises `_DamageError` at the first that is damaged.
+
+    What cannot be decoded before the first good picture is skipped: a recording may begin within a group of pictures.
+    """
+    first_pts: int | None = None
+    begun = False
+    for packet in _packets(container, stream, watch):
+        flaw = watch.flaw(packet)
+        if flaw is not None and not packet.size:  # the end came early; pictures after it may have lost some before them
+            yield from _pending(stream, before=None if watch.last_dts is None else watch.last_dts + 1)
+            raise _DamageError(flaw)
+        try:
+            pictures = [] if flaw else packet.decode()
+        except av.FFmpegError:
+            flaw, pictures = "cannot be decoded: its data are damaged", []
+        is_leading = packet.pts is not None and first_pts is not None and packet.pts < first_pts
+        if flaw and (is_leading or not begun):
+            watch.skipped += 1
+        elif flaw:
+            yield from _pending(stream, before=packet.pts)
+            raise _DamageError(flaw)
+        for picture in pictures:
+            if picture.is_corrupt:
+                raise _DamageError("is damaged: its data are incomplete")
+            if not begun:
+                begun, first_pts = True, picture.pts
+            yield picture
+    if not begun:
+        raise _DamageError("cannot be decoded: its data are damaged")
+
+
+def _pending(stream: VideoStream, before: int | None) -> Iterator[av.VideoFrame]:
+    """Good pictures that are still in the decoder when a packet turns out to be damaged, or not to come."""
+    try:
+        frames = stream.decode(None)
+    except av.FFmpegError:
+        return  # nothing more can be had of it
+    for frame in frames:
+        if frame.is_corrupt or frame.pts is None or before is None or frame.pts >= before:
+            return
+        yield frame
+
+
+def _check_sameness(frame: av.VideoFrame, info: VideoInfo) -> None:
+    name = formats.planar_equivalent(frame.format.name)
+    if (frame.width, frame.height) != (info.width, info.height):
+        raise _DamageError(
+            f"is {frame.width}x{frame.height}, the film began as {info.width}x{info.height}: "
+            "a change of size within a film is not supported, cut the film there"
+        )
+    if name != info.format.name:
+        raise _DamageError(
+            f"is {name}, the film began as {info.format.name}: "
+            "a change of pixel format within a film is not supported, cut the film there"
+        )
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Gives each picture its time, and sees that times increase."""
+
+    info: VideoInfo
+    time_base: Fraction
+    last: int | None = None
+    step: int = 1
+    """Ticks between the last two pictures, or one frame by the film's rate."""
+
+    def __post_init__(self) -> None:
+        rate = self.info.average_frame_rate
+        self.step = max(1, round(1 / (rate * self.time_base))) if rate else 1
+
+    def time(self, frame: av.VideoFrame) -> tuple[Timestamp, int | None]:
+        """The time and the stated duration of the next picture."""
+        pts = frame.pts if frame.pts is not None else frame.dts
+        if pts is None:
+            pts = 0 if self.last is None else self.last + self.step
+        elif frame.pts is None and self.last is not None and pts <= self.last:
+            pts = self.last + self.step  # decoding times may lag behind; stated times may not
+        if self.last is not None:
+            if pts <= self.last:
+                raise _DamageError(
+                    f"is shown at {float(pts * self.time_base):.3f} s, no later than the frame before it "
+                    f"({float(self.last * self.time_base):.3f} s): the film's times are broken, remux it first"
+                )
+            self.step = pts - self.last
+        self.last = pts
+        return Timestamp(pts, self.time_base), frame.duration or None
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Follows how far the file reaches, to tell at its end whether it is whole."""
+
+    container: InputContainer
+    stream: VideoStream
+    packets: int = 0
+    last_dts: int | None = None
+    skipped: int = 0
+    """Packets before the first picture that cannot be decoded."""
+    ends: dict[int, Fraction] = field(default_factory=dict)
+    longest: Fraction = Fraction(0)
+    checksums: SliceCrc = field(default_factory=SliceCrc)
+
+    def saw_packet(self, packet: "Packet[Stream]") -> None:
+        """Note how far a packet of any stream reaches, and count those of the film's own."""
+        if not packet.size:
+            return
+        index = packet.stream.index
+        if index == self.stream.index:
+            self.packets += 1
+            self.last_dts = packet.dts if packet.dts is not None else self.last_dts
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None:
+            end = (time + (packet.duration or 0)) * as_fraction(packet.time_base)
+            self.ends[index] = max(end, self.ends.get(index, end))
+
+    def saw(self, time: Timestamp, step: int) -> None:
+        """Note a picture that came out."""
+        self.longest = max(self.longest, step * time.time_base)
+
+    def flaw(self, packet: "Packet[VideoStream]") -> str | None:
+        """What is wrong with a packet of the film, before it is decoded; for the last, empty one: with the end."""
+        if not packet.size:
+            return self._shortfall()
+        if packet.is_corrupt:
+            return "is cut off: the file ends within it, or part of it is missing"
+        is_ffv1 = self.stream.codec_context.codec.name == "ffv1"
+        if is_ffv1 and self.checksums.is_damaged(bytes(packet)):
+            return "is damaged: its checksum is wrong"
+        return None
+
+    def _shortfall(self) -> str | None:
+        """Compare what came with what the file promised."""
+        name = self.container.format.name
+        if "mp4" in name:
+            indexed = len(self.stream.index_entries)
+            if self.packets < indexed:
+                return f"is missing: the file breaks off, its index lists {indexed} pictures"
+        own_end = self.ends.get(self.stream.index, Fraction(0))
+        promises: list[tuple[Fraction, Fraction]] = []  # (how far the file reaches, how far it says that it does)
+        if name == "avi":
+            promises.append((own_end, self.stream.frames * as_fraction(self.stream.time_base)))
+        elif name in ("matroska,webm", "flv"):
+            promises.append((own_end, duration_tag(self.stream) or Fraction(0)))
+            # The header speaks of the longest stream, whichever that is.
+            longest = max(self.ends.values(), default=Fraction(0))
+            promises.append((longest, Fraction(self.container.duration or 0, av.time_base)))
+        for reached, promised in promises:
+            if reached < promised - max(2 * self.longest, _LEAST_TOLERANCE):
+                return (
+                    f"is missing: the film breaks off at {float(reached):.2f} s, "
+                    f"its header promises {float(promised):.2f} s"
+                )
+        return None

@@ -1,0 +1,404 @@
+"""From frames to a video-only file in which each frame has its own time."""
+
+import errno
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import av
+from av.codec.codec import UnknownCodecError
+from av.codec.context import OptionType
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from gpen_video.colour import is_full_range
+from gpen_video.config.schema import EncodeSettings
+from gpen_video.errors import ConfigError, EncodeError, OutputError
+from gpen_video.media import formats
+from gpen_video.media.binary import file_url
+from gpen_video.media.colour_tags import write_tags
+from gpen_video.media.picture import frame_of
+from gpen_video.types import ColourSpec, Frame, Timestamp, VideoInfo
+
+_THREADS = "8"
+"""Fixed: what x264, x265 and FFV1 write depends on the number of threads, and may not depend on the machine."""
+_CONTAINERS = ("mov", "mp4", "nut")
+"""In this order of preference: MOV keeps durations and any time base; it has no FFV1, MP4 no ProRes, NUT nearly all."""
+BITEXACT = 0x400  # AVFMT_FLAG_BITEXACT: no dates and no random numbers
+_LIMITED_RANGE_ONLY = ("prores", "dnxhd")
+_X265_LEAST_SIDE = 32
+"""libx265 (build 216, as in PyAV 18.1) overwrites memory that is not its own with pictures of 34x18."""
+_MOST_TICKS_AHEAD = 2**31 - 1  # by which MOV can have a packet decoded before it is shown
+_HIGHEST_RATE = 300  # frames a second; some FLV and MKV files claim 1000
+_FALLBACK_RATE = Fraction(25)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderPlan:
+    """What `encode` is going to do."""
+
+    codec: str
+    """FFmpeg's name of the encoder."""
+    pix_fmt: str
+    """FFmpeg's name of the pixel format that it is given."""
+    options: dict[str, str]
+    """All options that it is given."""
+    colour: ColourSpec
+    """The tags that it writes."""
+    container: str
+    """FFmpeg's name of the format of the video-only file."""
+    warnings: tuple[str, ...]
+    """What the encoder cannot keep of the source, one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSummary:
+    """What `encode` did."""
+
+    frame_count: int
+    first: Timestamp
+    last: Timestamp
+    byte_count: int
+    """Size of the video-only file."""
+
+
+def check_encoder(info: VideoInfo, settings: EncodeSettings) -> EncoderPlan:
+    """Find out how the film will be encoded, by opening the encoder as `encode` will.
+
+    The pixel format is the source's, else the nearest of the encoder's that keeps its chroma and bits, else the
+    nearest. libx264 and some others refuse an odd width or height with subsampled chroma. Padding would change the
+    size and cropping would lose a line, so they are given 4:4:4 with each chroma sample repeated: the size stays, and
+    the source's samples can be had back exactly.
+
+    Raises:
+        ConfigError: No such encoder, option or pixel format.
+        EncodeError: The encoder refuses the settings, for example the value of an option.
+    """
+    codec = _codec(settings.codec)
+    if codec.name == "libx265" and min(info.width, info.height) < _X265_LEAST_SIDE:
+        raise EncodeError(f"libx265 cannot encode pictures as small as {info.width}x{info.height}; choose libx264")
+    options, warnings = _options(codec.name, settings)
+    candidates = _pixel_formats(codec, info, settings)
+    for name in candidates:
+        colour = _coded_colour(info, name)
+        chosen = dict(options)
+        if any(formats.subsampling(name)) and colour.chroma_location:
+            chosen.setdefault("chroma_sample_location", colour.chroma_location)
+        plan = EncoderPlan(codec.name, name, chosen, colour, _CONTAINERS[0], ())
+        if _opens(plan, info):
+            break
+    else:
+        given = ", ".join(f"{key}={value}" for key, value in options.items() if key != "x265-params")
+        raise EncodeError(
+            f"{codec.name} refuses {info.width}x{info.height} {candidates[0]} with {given}; check the values, or "
+            "choose another encode.pix_fmt or encode.codec"
+        )
+    if name != candidates[0]:
+        size = f"{info.width}x{info.height}"
+        warnings.append(f"{codec.name} does not take {size} as {candidates[0]}: {name} is used, which loses nothing")
+    if plan.colour.full_range and codec.canonical_name in _LIMITED_RANGE_ONLY:
+        warnings.append(f"{codec.name} cannot say that the film's range is full: players will show it too contrasty")
+    return replace(plan, container=_container(plan, info), warnings=(*warnings, *_losses(info, name)))
+
+
+def encode(frames: Iterable[Frame], path: Path, *, like: VideoInfo, settings: EncodeSettings) -> EncodeSummary:
+    """Encode frames into a video-only file, each at its own time in the source's time base.
+
+    Args:
+        frames: In the order of presentation, pictures of `like`'s format and size.
+        path: The file, replaced if it is there, removed if encoding fails. Its format is `EncoderPlan.container`,
+            whatever its name.
+        like: The source, whose time base, rate, aspect ratio and colour tags are taken.
+        settings: The encoder's.
+
+    Raises:
+        ConfigError: See `check_encoder`.
+        EncodeError: The encoder refuses the settings or a frame, or there is no frame.
+        OutputError: The file cannot be written: no permission, disk full.
+    """
+    plan = check_encoder(like, settings)
+    writer = _Writer(path, plan, like)
+    try:
+        first = last = None
+        for frame in frames:
+            writer.add(frame)
+            first, last = first or frame.time, frame.time
+        if first is None or last is None:
+            raise EncodeError(f"{like.path}: there is no frame to encode")
+        writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+    return EncodeSummary(writer.frame_count, first, last, path.stat().st_size)
+
+
+class _Writer:
+    """The encoder and its file."""
+
+    def __init__(self, path: Path, plan: EncoderPlan, like: VideoInfo) -> None:
+        self.frame_count = 0
+        self._path, self._plan, self._like = path, plan, like
+        self._durations: dict[int, int] = {}  # by time, of the frames that are in the encoder
+        try:
+            self._container: OutputContainer = av.open(
+                file_url(path), "w", format=plan.container, options=muxer_options(plan.container, like.time_base)
+            )
+        except (av.FFmpegError, OSError) as error:
+            raise write_error(path, error) from error
+        self._container.flags |= BITEXACT
+        self._stream = _add_stream(self._container, plan, like)
+
+    def add(self, frame: Frame) -> None:
+        """Encode the next frame."""
+        if frame.time.pts < 0:
+            raise EncodeError(f"{self._like.path}: frame {frame.index} has a time before zero; remux the film first")
+        if frame.time.time_base != self._like.time_base:
+            raise ValueError(f"frame {frame.index}: {frame.time.time_base = } is not {self._like.time_base = }")
+        coded = frame_of(frame.picture, self._plan.pix_fmt, self._plan.colour)
+        coded.pts, coded.time_base = frame.time.pts, frame.time.time_base
+        if frame.duration is not None:
+            coded.duration = self._durations[frame.time.pts] = frame.duration
+        self._mux(self._encode(coded, frame.index))
+        self.frame_count += 1
+
+    def finish(self) -> None:
+        """Write what is still in the encoder, and close the file."""
+        self._mux(self._encode(None, self.frame_count))
+        try:
+            self._container.close()
+        except (av.FFmpegError, OSError) as error:
+            raise write_error(self._path, error) from error
+
+    def discard(self) -> None:
+        """Close the file and remove it."""
+        with suppress(av.FFmpegError, OSError):  # it is not wanted any more, so it does not matter why it cannot end
+            self._container.close()
+        self._path.unlink(missing_ok=True)
+
+    def _encode(self, coded: av.VideoFrame | None, index: int) -> list["av.Packet[VideoStream]"]:
+        try:
+            return self._stream.encode(coded)
+        except (av.FFmpegError, ValueError) as error:
+            raise EncodeError(f"{self._like.path}: {self._plan.codec} failed at frame {index}: {error}") from error
+
+    def _mux(self, packets: list["av.Packet[VideoStream]"]) -> None:
+        for packet in packets:
+            # Not every encoder hands durations on, and only the last frame's cannot be seen from the next one's time.
+            duration = None if packet.pts is None else self._durations.pop(packet.pts, None)
+            if duration is not None:
+                packet.duration = duration
+            if packet.pts is not None and (packet.dts is None or not 0 <= packet.pts - packet.dts <= _MOST_TICKS_AHEAD):
+                packet.dts = packet.pts  # libx265 makes it up where a film has but one or two frames
+            try:
+                self._container.mux(packet)
+            except (av.FFmpegError, OSError) as error:
+                raise write_error(self._path, error) from error
+
+
+def muxer_options(container: str, time_base: Fraction) -> dict[str, str]:
+    """Options with which the writer of a video-only file shifts and rounds nothing."""
+    options = {"avoid_negative_ts": "disabled"}
+    if container == "nut":
+        return options
+    ticks = str(time_base.denominator)
+    return options | {"video_track_timescale": ticks, "movie_timescale": ticks}
+
+
+def write_error(path: Path, error: Exception) -> OutputError:
+    """What to tell the user when a file cannot be written."""
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(f"{path} cannot be written: the disk is full; free some space or choose another folder")
+    reason = os.strerror(number) if isinstance(number, int) and 0 < number < 200 else str(error)
+    return OutputError(f"{path} cannot be written: {reason}")
+
+
+def _codec(name: str) -> av.Codec:
+    try:
+        codec = av.Codec(name, "w")
+    except (UnknownCodecError, av.FFmpegError):
+        codec = None
+    if codec is None or codec.type != "video":
+        raise ConfigError(
+            f"encode.codec: there is no video encoder {name!r}; try libx264, libx265, libsvtav1, ffv1 or prores_ks"
+        )
+    return codec
+
+
+def _add_stream(container: OutputContainer, plan: EncoderPlan, info: VideoInfo) -> VideoStream:
+    stream = cast(VideoStream, container.add_stream(plan.codec, rate=_rate(info)))
+    stream.time_base = info.time_base
+    _configure(stream.codec_context, plan, info)
+    if stream.codec_context.codec.canonical_name == "hevc" and plan.container != "nut":
+        stream.codec_context.codec_tag = "hvc1"  # parameter sets in the header only, as QuickTime wants them
+    return stream
+
+
+def _configure(context: VideoCodecContext, plan: EncoderPlan, info: VideoInfo) -> None:
+    context.width, context.height, context.pix_fmt = info.width, info.height, plan.pix_fmt
+    context.time_base, context.framerate = info.time_base, _rate(info)
+    if info.sample_aspect_ratio:
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+    write_tags(context, plan.colour)
+    context.options = plan.options
+    if plan.codec == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "0")  # the library has no other way to be quiet
+
+
+def _opens(plan: EncoderPlan, info: VideoInfo) -> bool:
+    context = cast(VideoCodecContext, av.CodecContext.create(plan.codec, "w"))
+    _configure(context, plan, info)
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _container(plan: EncoderPlan, info: VideoInfo) -> str:
+    """The first that will hold the stream, by the word of its writer."""
+    for name in _CONTAINERS:
+        container = av.open(BytesIO(), "w", format=name)
+        try:
+            _add_stream(container, replace(plan, container=name), info)
+            container.start_encoding()
+        except (av.FFmpegError, ValueError):
+            continue
+        return name
+    raise EncodeError(f"encode.codec: no file format here keeps exact times of {plan.codec}; choose another codec")
+
+
+def _rate(info: VideoInfo) -> Fraction:
+    """The rate from which encoders plan their bits; times do not depend on it."""
+    rate = info.average_frame_rate
+    return rate if rate and rate <= _HIGHEST_RATE else _FALLBACK_RATE
+
+
+def _options(codec: str, settings: EncodeSettings) -> tuple[dict[str, str], list[str]]:
+    """The options that the encoder has, of those that are set, and a word on a preset that it has not."""
+    supported = av.CodecContext.create(codec, "w").supported_options
+    private = {option.name: option for option in supported.private}
+    known = private.keys() | {option.name for option in supported.generic}
+    unknown = [name for name in settings.options if name not in known]
+    if unknown:
+        raise ConfigError(f"encode.options: {settings.codec} has no option {unknown[0]!r}")
+    options, warnings = {"threads": _THREADS}, list[str]()
+    if settings.crf is not None and "crf" in private:
+        options["crf"] = f"{settings.crf:g}"
+    if settings.preset is not None and "preset" in private:
+        preset = private["preset"]
+        choices = {choice.name for choice in preset.choices}
+        if preset.type == OptionType.STRING or settings.preset in choices or settings.preset.lstrip("-").isdigit():
+            options["preset"] = settings.preset
+        else:
+            names = ", ".join(sorted(choices)) or f"{preset.min:g} to {preset.max:g}"
+            warnings.append(f"{settings.codec} has no preset {settings.preset!r} (but {names}): its default is used")
+    options |= settings.options
+    if settings.codec == "libx265":  # it writes to the terminal by itself; what it says is in our own errors
+        options["x265-params"] = ":".join(filter(None, ["log-level=none", options.get("x265-params")]))
+    return options, warnings
+
+
+def _pixel_formats(codec: av.Codec, info: VideoInfo, settings: EncodeSettings) -> list[str]:
+    """The formats to try, best first: one, and after it those that lose no more."""
+    offered = [offer.name for offer in codec.video_formats or ()] or [info.source_format_name, info.format.name]
+    if settings.pix_fmt is not None:
+        if settings.pix_fmt not in offered:
+            raise ConfigError(
+                f"encode.pix_fmt: {codec.name} does not take {settings.pix_fmt!r}; it takes {', '.join(offered)}"
+            )
+        return [settings.pix_fmt]
+    # yuvj* are yuv* with full range, which the tags say.
+    usable = [name for name in offered if _is_usable(name) and not name.startswith("yuvj")]
+    if not usable:
+        raise EncodeError(f"encode.codec: {codec.name} takes none of the supported pixel formats")
+    ranked = sorted(usable, key=lambda name: _distance(info, name))
+    fewest = _distance(info, ranked[0]).loss
+    return [name for name in ranked if _distance(info, name).loss == fewest]
+
+
+def _is_usable(name: str) -> bool:
+    try:
+        formats.planar_equivalent(name)
+    except ValueError:
+        return False
+    return True
+
+
+class _Loss(NamedTuple):
+    """What a pixel format does not keep of the source, gravest first."""
+
+    colour: bool
+    bits: int
+    model: bool
+    alpha: bool
+    chroma: int
+
+
+class _Excess(NamedTuple):
+    """What it holds beyond the source."""
+
+    planes: int
+    chroma: int
+    bits: int
+    packing: bool
+
+
+class _Distance(NamedTuple):
+    loss: _Loss
+    excess: _Excess
+
+
+def _distance(info: VideoInfo, name: str) -> _Distance:
+    have = info.format
+    want = formats.pixel_format(formats.planar_equivalent(name))
+    across, down = want.log2_chroma_w - have.log2_chroma_w, want.log2_chroma_h - have.log2_chroma_h
+    if have.family == "gray":
+        across = down = 0
+    loss = _Loss(
+        colour=want.family == "gray" != have.family,
+        bits=max(0, have.bits - want.bits),
+        model=want.family != have.family != "gray" != want.family,
+        alpha=have.has_alpha > want.has_alpha,
+        chroma=max(0, across) + max(0, down),
+    )
+    excess = _Excess(
+        planes=(want.has_alpha > have.has_alpha)
+        + (have.family == "gray" != want.family)
+        + (have.family == "gray" and want.family == "rgb"),
+        chroma=max(0, -across) + max(0, -down),
+        bits=max(0, want.bits - have.bits),
+        packing=name != have.name,
+    )
+    return _Distance(loss, excess)
+
+
+def _losses(info: VideoInfo, name: str) -> list[str]:
+    loss, have = _distance(info, name).loss, info.format
+    want = formats.pixel_format(formats.planar_equivalent(name))
+    lines = [
+        (loss.colour, "colour is lost"),
+        (loss.bits, f"{have.bits} bits become {want.bits}"),
+        (loss.model, f"{have.family.upper()} becomes {want.family.upper()}, which rounds"),
+        (loss.alpha, "transparency is lost"),
+        (loss.chroma, "chroma is made coarser"),
+    ]
+    return [f"{have.name} is encoded as {name}: {text}" for happens, text in lines if happens]
+
+
+def _coded_colour(info: VideoInfo, name: str) -> ColourSpec:
+    """The source's tags, but for what a change of the colour model makes of them."""
+    have, want = info.format, formats.family_of(name)
+    if have.family == "rgb" and want == "yuv":
+        return replace(info.colour, matrix="bt709", full_range=False, chroma_location=None)
+    if want == "rgb":
+        return replace(info.colour, matrix="gbr", full_range=True)
+    if have.family == "gray":
+        return replace(info.colour, full_range=is_full_range(info.colour, have))
+    return info.colour
