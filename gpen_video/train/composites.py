@@ -116,9 +116,18 @@ def _decode(jpeg: bytes) -> Image:
     return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
-def make_composite(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Composite:
-    """Put one training picture of `side` x `side` pixels together."""
-    if rng.random() < 0.5:
+def make_composite(
+    portraits: Sequence[Portrait], side: int, rng: np.random.Generator, *, close_up: float = 0.5
+) -> Composite:
+    """Put one training picture of `side` x `side` pixels together.
+
+    Args:
+        portraits: people to choose from, also for backgrounds.
+        side: in pixels.
+        rng: decides everything.
+        close_up: how often, 0 to 1, the picture shows one large face instead of none to many smaller ones.
+    """
+    if rng.random() < close_up:
         canvas, faces = _single_portrait(portraits, side, rng)
     else:
         canvas = _background(portraits, side, rng)

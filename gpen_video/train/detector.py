@@ -49,9 +49,19 @@ class DetectorTrainConfig:
     """Intersection over union from which an anchor stands for a labelled face."""
     freeze_statistics_at: float = 0.8
     """Part of the steps after which batch normalisation keeps its statistics."""
+    close_up: float = 0.5
+    """Part of the pictures that show one large face."""
+    trained: tuple[str, ...] = ()
+    """Beginnings of the names of the parameters that are trained; all, where none is given."""
     checkpoint_every: int = 250
     backbone: Path | None = None
     """ImageNet weights of the backbone; without them it starts at random too."""
+    start: Path | None = None
+    """Weights of an earlier training of ours to go on from, with a schedule of its own."""
+
+
+LARGE_FACES = ("ssh3.", "ClassHead.2.", "BboxHead.2.", "LandmarkHead.2.")
+"""What only the coarsest anchors use, for `DetectorTrainConfig.trained`: faces above 150 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +168,31 @@ def _start(config: DetectorTrainConfig, seed: int) -> _State:
     average = build_retinaface().requires_grad_(False)
     if config.backbone is not None:
         _load_backbone(student, config.backbone)
+    if config.start is not None:
+        _load_whole(student, config.start)
+    for name, parameter in student.named_parameters():
+        parameter.requires_grad_(_is_trained(name, config))
     average.load_state_dict(student.state_dict())
     return _State(0, student, average, _optimizer(student, config))
 
 
+def _is_trained(name: str, config: DetectorTrainConfig) -> bool:
+    return not config.trained or name.startswith(config.trained)
+
+
+def _set_statistics(student: nn.Module, config: DetectorTrainConfig, step: int) -> None:
+    """Batch normalisation goes on gathering statistics only in parts that are trained, and not near the end."""
+    gathers = step < config.freeze_statistics_at * config.steps
+    student.eval()
+    for name, module in student.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train(gathers and _is_trained(f"{name}.", config))
+
+
 def _optimizer(student: nn.Module, config: DetectorTrainConfig) -> torch.optim.AdamW:
-    decayed = [p for p in student.parameters() if p.ndim > 1]
-    others = [p for p in student.parameters() if p.ndim <= 1]
+    trained = [p for p in student.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
@@ -182,12 +210,12 @@ def _train_step(
     rng = np.random.default_rng((seed, state.step))
     weights = np.array([share for *_, share in config.shapes])
     side, count, _ = config.shapes[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    batch = [make_composite(portraits, side, rng) for _ in range(count)]
+    batch = [make_composite(portraits, side, rng, close_up=config.close_up) for _ in range(count)]
     degraded = _stack([sample.bgr_hwc for sample in batch])
     sees_clean = rng.random() < config.clean_teacher
     with torch.no_grad():
         wanted = dense_faces(teacher, _stack([s.clean_bgr_hwc for s in batch]) if sees_clean else degraded)
-    state.student.train(state.step < config.freeze_statistics_at * config.steps)
+    _set_statistics(state.student, config, state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = _learning_rate(config, state.step)
     given = dense_faces(state.student, degraded)
@@ -196,7 +224,7 @@ def _train_step(
     total = classes + places + config.feature_weight * features + config.label_weight * labels
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(state.student.parameters(), 10.0)
+    nn.utils.clip_grad_norm_([p for p in state.student.parameters() if p.requires_grad], 10.0)
     state.optimizer.step()
     state.step += 1
     _average(state, config.ema_decay)
@@ -286,11 +314,15 @@ def _average(state: _State, decay: float) -> None:
 
 def _load_teacher(path: Path) -> nn.Module:
     teacher = build_retinaface().requires_grad_(False).to(memory_format=torch.channels_last)
+    _load_whole(teacher, path)
+    return teacher
+
+
+def _load_whole(net: nn.Module, path: Path) -> None:
     try:
-        teacher.load_state_dict(read_state(path))
+        net.load_state_dict(read_state(path))
     except RuntimeError as error:
         raise IncompatibleWeightsError(f"{path}: keys or shapes are not those of RetinaFace MobileNet-0.25") from error
-    return teacher
 
 
 def _load_backbone(student: nn.Module, path: Path) -> None:

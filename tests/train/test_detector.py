@@ -16,6 +16,7 @@ from gpen_video.errors import IncompatibleWeightsError, InputError, WeightsError
 from gpen_video.nets.retinaface import DenseFaces, anchors, build_retinaface, match_anchors
 from gpen_video.train.composites import degrade, is_held_out, load_portraits, make_composite, paste_one
 from gpen_video.train.detector import (
+    LARGE_FACES,
     DetectorTrainConfig,
     TrainProgress,
     distillation_losses,
@@ -125,6 +126,15 @@ def test_the_backbone_starts_from_its_file(faces: Path, teacher: Path, tmp_path:
     config = replace(SMALL, steps=1, learning_rate=1e-9, backbone=path)
     trained = load_file(train_detector(config, faces, teacher, tmp_path, seed=1))
     torch.testing.assert_close(trained["body.stage1.0.0.weight"].float(), body["stage1.0.0.weight"], rtol=0, atol=1e-3)
+
+
+def test_only_the_named_parts_are_trained(faces: Path, teacher: Path, tmp_path: Path) -> None:
+    start = train_detector(replace(SMALL, steps=1), faces, teacher, tmp_path / "start", seed=1)
+    config = replace(SMALL, steps=2, start=start, trained=LARGE_FACES, close_up=1.0)
+    before, after = (load_file(path) for path in (start, train_detector(config, faces, teacher, tmp_path, seed=2)))
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all(name.startswith(LARGE_FACES) for name in changed)
 
 
 def test_export_keeps_what_half_precision_cannot_hold(tmp_path: Path) -> None:
