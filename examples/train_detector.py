@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from gpen_video.train.detector import DetectorTrainConfig, TrainProgress, train_detector
+from gpen_video.train.detector import LARGE_FACES, DetectorTrainConfig, TrainProgress, train_detector
 
 PARTS = ("total", "classes", "places", "features", "labels")
 
@@ -19,7 +19,10 @@ def main() -> None:
     parser.add_argument("teacher", type=Path, help="weights of a trained RetinaFace MobileNet-0.25")
     parser.add_argument("out", type=Path, help="folder for the checkpoint and the weights")
     parser.add_argument("--backbone", type=Path, help="ImageNet weights of MobileNet-0.25")
+    parser.add_argument("--start", type=Path, help="weights of an earlier training to go on from")
+    parser.add_argument("--large-faces", action="store_true", help="train only what finds faces above 150 pixels")
     parser.add_argument("--steps", type=int, default=DetectorTrainConfig().steps)
+    parser.add_argument("--learning-rate", type=float, default=DetectorTrainConfig().learning_rate)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=50, help="report the means of so many steps")
@@ -35,7 +38,11 @@ def main() -> None:
             print(progress.step, *(f"{part} {mean:.4f}" for part, mean in means.items()), flush=True)
             recent.clear()
 
-    config = replace(DetectorTrainConfig(), steps=args.steps, backbone=args.backbone)
+    config = DetectorTrainConfig(
+        steps=args.steps, learning_rate=args.learning_rate, backbone=args.backbone, start=args.start
+    )
+    if args.large_faces:
+        config = replace(config, trained=LARGE_FACES, close_up=0.9)
     print(train_detector(config, args.faces, args.teacher, args.out, args.seed, on_step=report))
 
 

@@ -131,6 +131,8 @@ def make_composite(
         canvas, faces = _single_portrait(portraits, side, rng)
     else:
         canvas = _background(portraits, side, rng)
+        for _ in range(int(rng.integers(0, 4))):
+            _add_decoy(canvas, portraits, rng)
         faces = _paste_faces(canvas, portraits, rng)
     return _finish(canvas, faces, degrade(canvas, rng))
 
@@ -382,6 +384,57 @@ def _foliage(portraits: Sequence[Portrait], side: int, rng: np.random.Generator)
         axes = tuple(int(v) for v in np.ceil(size * rng.uniform(0.3, 2, 2)))
         cv2.ellipse(canvas, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
     return canvas
+
+
+def _add_decoy(canvas: Image, portraits: Sequence[Portrait], rng: np.random.Generator) -> None:
+    """Something of a face's size and colours that is none: cloth, hands, a face cut into squares that are shuffled."""
+    side = canvas.shape[0]
+    width = int(np.exp(rng.uniform(math.log(24), math.log(0.7 * side))))
+    height = min(round(width * rng.uniform(0.8, 1.6)), side)
+    x, y = int(rng.integers(side - width + 1)), int(rng.integers(side - height + 1))
+    patch = _shuffled_face(_pick(portraits, rng), rng) if rng.random() < 0.5 else _cloth(_pick(portraits, rng), rng)
+    patch = np.asarray(cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if rng.random() < 0.4:
+        tint = rng.uniform(0.2, 1.3, 3)
+        patch = np.asarray((patch * tint).clip(0, 255), np.uint8)
+    window = canvas[y : y + height, x : x + width]
+    alpha = np.zeros((height, width), np.float32)
+    if rng.random() < 0.6:
+        cv2.ellipse(alpha, (width // 2, height // 2), (width * 9 // 20, height * 9 // 20), 0, 0, 360, 1.0, -1)
+    else:
+        alpha[:] = 1
+    soft = cv2.GaussianBlur(alpha, (0, 0), max(0.8, 0.02 * width))[..., None]
+    window[...] = (patch * soft + window * (1 - soft)).astype(np.uint8)
+
+
+def _shuffled_face(portrait: Portrait, rng: np.random.Generator) -> Image:
+    picture = portrait.smaller[0]
+    x0, y0, x1, y1 = (portrait.box_xyxy / 2).round().astype(int).clip(0)
+    face = cv2.resize(picture[y0:y1, x0:x1], (96, 96), interpolation=cv2.INTER_AREA)
+    cells = int(rng.choice([2, 3, 4]))
+    step = 96 // cells
+    squares = [face[r : r + step, c : c + step] for r in range(0, 96, step) for c in range(0, 96, step)]
+    turned = [np.rot90(squares[i], int(rng.integers(4))) for i in rng.permutation(len(squares))]
+    rows = [np.hstack(turned[i : i + cells]) for i in range(0, len(turned), cells)]
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
+def _cloth(portrait: Portrait, rng: np.random.Generator) -> Image:
+    """What is below the face, perhaps with a piece of skin, as hands before a shirt, and a badge."""
+    picture = portrait.smaller[0]
+    x0, y0, x1, y1 = (portrait.box_xyxy / 2).round().astype(int).clip(0)
+    below = picture[min(y1 + 2, picture.shape[0] - 8) :]
+    patch = np.asarray(cv2.resize(below, (96, 96), interpolation=cv2.INTER_LINEAR), np.uint8)
+    cheek = picture[(y0 + y1) // 2 : y1, x0 : (x0 + x1) // 2]
+    skin = tuple(float(v) for v in cheek.reshape(-1, 3).mean(axis=0)) if cheek.size else (120.0, 150.0, 200.0)
+    for _ in range(int(rng.integers(0, 4))):
+        centre = tuple(int(v) for v in rng.integers(8, 88, 2))
+        axes = tuple(int(v) for v in rng.integers(4, 22, 2))
+        cv2.ellipse(patch, centre, axes, float(rng.uniform(0, 180)), 0, 360, skin, -1, cv2.LINE_AA)
+    if rng.random() < 0.3:
+        x, y = (int(v) for v in rng.integers(20, 70, 2))
+        cv2.rectangle(patch, (x, y), (x + 10, y + 14), (230.0, 230.0, 230.0), -1)
+    return patch
 
 
 def _shapes(side: int, rng: np.random.Generator) -> Image:

@@ -108,6 +108,7 @@ class Trainer:
         """
         while True:
             self._run_stage(log)
+            self.save()
             if self.state.stage + 1 == len(self.config.stages):
                 return self.average
             self.state = State(stage=self.state.stage + 1)

@@ -35,7 +35,7 @@ class DetectorTrainConfig:
     steps: int = 5500
     learning_rate: float = 2e-3
     """At the top, after `warmup` steps; falls to a hundredth of it along a cosine."""
-    warmup: int = 200
+    warmup: int = 100
     weight_decay: float = 1e-4
     ema_decay: float = 0.998
     """Of the averaged weights, which are what is exported."""
@@ -49,7 +49,7 @@ class DetectorTrainConfig:
     """Intersection over union from which an anchor stands for a labelled face."""
     freeze_statistics_at: float = 0.8
     """Part of the steps after which batch normalisation keeps its statistics."""
-    close_up: float = 0.5
+    close_up: float = 0.35
     """Part of the pictures that show one large face."""
     trained: tuple[str, ...] = ()
     """Beginnings of the names of the parameters that are trained; all, where none is given."""

@@ -179,17 +179,20 @@ def test_finds_the_astronaut(trained: nn.Module, astronaut: NDArray[np.uint8], s
 
 
 @pytest.mark.skipif(not (SHARED / "faces").exists(), reason="the portraits are not on this machine")
-def test_finds_a_held_out_portrait(trained: nn.Module) -> None:
+def test_finds_held_out_portraits(trained: nn.Module) -> None:
     import cv2
 
     from gpen_video.train.composites import load_portraits
 
     detector = RetinaFaceDetector(trained, device=CPU, score=0.6, min_face=16)
-    for portrait in load_portraits(SHARED / "faces", held_out=True)[::25]:
+    errors = []
+    for portrait in load_portraits(SHARED / "faces", held_out=True)[::12]:
         bgr = cv2.imdecode(np.frombuffer(portrait.jpeg, np.uint8), cv2.IMREAD_COLOR)
         best = detector.detect(np.ascontiguousarray(bgr[None, :, :, ::-1]))[0][0]
         eye_distance = np.linalg.norm(portrait.landmarks_5xy[1] - portrait.landmarks_5xy[0])
-        assert np.linalg.norm(best.landmarks_5xy - portrait.landmarks_5xy, axis=1).max() < 0.2 * eye_distance
+        errors.append(np.linalg.norm(best.landmarks_5xy - portrait.landmarks_5xy, axis=1).mean() / eye_distance)
+    assert np.median(errors) < 0.15
+    assert max(errors) < 0.5
 
 
 def test_shipped_weights_describe_themselves() -> None:
