@@ -154,11 +154,14 @@ def _pictures_exact(container: InputContainer, stream: VideoStream, watch: "_Wat
     """
     first_pts: int | None = None
     begun = False
+    awaited: set[int] = set()
     for packet in _packets(container, stream, watch):
         flaw = watch.flaw(packet)
         if flaw is not None and not packet.size:  # the end came early; pictures after it may have lost some before them
-            yield from _pending(stream, before=None if watch.last_dts is None else watch.last_dts + 1)
+            yield from _pending(stream, awaited, before=None if watch.last_dts is None else watch.last_dts + 1)
             raise _DamageError(flaw)
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            awaited.add(packet.pts)
         try:
             pictures = [] if flaw else packet.decode()
         except av.FFmpegError:
@@ -166,27 +169,36 @@ def _pictures_exact(container: InputContainer, stream: VideoStream, watch: "_Wat
         is_leading = packet.pts is not None and first_pts is not None and packet.pts < first_pts
         if flaw and (is_leading or not begun):
             watch.skipped += 1
-        elif flaw:
-            yield from _pending(stream, before=packet.pts)
+            continue
+        if flaw:
+            yield from _pending(stream, awaited, before=packet.pts)
             raise _DamageError(flaw)
         for picture in pictures:
             if picture.is_corrupt:
                 raise _DamageError("is damaged: its data are incomplete")
             if not begun:
                 begun, first_pts = True, picture.pts
+            if picture.pts is not None:
+                awaited = {pts for pts in awaited if pts > picture.pts}
             yield picture
     if not begun:
         raise _DamageError("cannot be decoded: its data are damaged")
 
 
-def _pending(stream: VideoStream, before: int | None) -> Iterator[av.VideoFrame]:
-    """Good pictures that are still in the decoder when a packet turns out to be damaged, or not to come."""
+def _pending(stream: VideoStream, awaited: set[int], before: int | None) -> Iterator[av.VideoFrame]:
+    """Good pictures that are still in the decoder when a packet turns out to be damaged, or not to come.
+
+    Up to the first gap: the decoder keeps the picture to itself that it should give out with the damaged packet.
+    """
     try:
         frames = stream.decode(None)
     except av.FFmpegError:
         return  # nothing more can be had of it
     for frame in frames:
         if frame.is_corrupt or frame.pts is None or before is None or frame.pts >= before:
+            return
+        awaited.discard(frame.pts)
+        if any(pts < frame.pts for pts in awaited):
             return
         yield frame
 

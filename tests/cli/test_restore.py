@@ -96,11 +96,16 @@ def test_errors_are_one_line_and_leave_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "text.mkv"]
 
 
+def heed_sigint() -> None:
+    """A shell's background jobs, of which this test may be one, start with SIGINT ignored, and so would theirs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mkv", frames=400, width=320, height=240)
     command = [sys.executable, "-m", "gpen_video", str(film), str(tmp_path / "out.mkv"), "--device", "cpu", "-v"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_sigint) as process:
         assert process.stderr is not None
         process.stderr.readline()  # the plan: the run has begun
         process.send_signal(signal.SIGINT)

@@ -209,9 +209,15 @@ def test_a_truncated_film_is_restored_as_far_as_it_goes_if_tolerated(clip: Path,
     assert len(watcher.warnings) == 1 and "frame" in watcher.warnings[0]
 
 
-def test_ctrl_c_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+def heed_sigint() -> None:
+    """A shell's background jobs, of which this test may be one, start with SIGINT ignored, and so would theirs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_ctrl_c_in_the_middle_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gpen_video", str(SAMPLE), str(tmp_path / "out.mp4")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_sigint)
     deadline = time.monotonic() + 120
     while not any(path.stat().st_size for path in tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.1)  # until the first restored frames are on disk
