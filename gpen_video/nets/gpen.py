@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from gpen_video.nets.ops import ConvLayer, EqualLinear
-from gpen_video.nets.stylegan2 import Form, Generator, channels_at, set_form
+from gpen_video.nets.ops import ConvLayer, EqualLinear, Form
+from gpen_video.nets.stylegan2 import Generator, channels_at, set_form
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,19 @@
 Every module exists in two forms of one set of weights, chosen by `set_form`:
 
 ``plain``
-    As published: the weight of each convolution is modulated and demodulated for each sample, and the batch is folded
-    into the groups of one grouped convolution. The reference.
+    As published: the weight of each convolution is modulated and demodulated for each sample, the batch is folded into
+    the groups of one grouped convolution, and FIR resampling is upfirdn2d. The reference.
 ``fast``
     One shared weight for the whole batch: the style scales the activations, the demodulation scales the result, which
     is the same sum in another order (Karras et al. 2020, section 2.2). The gain of the activation, its bias and the
-    demodulation become one multiply-add. Meant for `torch.channels_last`.
+    demodulation become one multiply-add; FIR resampling is one depthwise convolution. Meant for `torch.channels_last`.
 
 Key names are those of the published checkpoints. Shapes are noted as B batch, C channels, D style width.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -28,19 +28,19 @@ from gpen_video.nets.ops import (
     Blur,
     EqualConv2d,
     EqualLinear,
+    Form,
     FusedLeakyReLU,
     PixelNorm,
     fir_kernel,
+    upfirdn2d,
     upsample2,
 )
-
-Form = Literal["plain", "fast"]
 
 
 def set_form(network: nn.Module, form: Form) -> None:
     """Choose the form in which all modulated convolutions of `network` compute."""
     for module in network.modules():
-        if isinstance(module, (ModulatedConv2d, StyledConv, ToRGB)):
+        if isinstance(module, (Blur, Upsample, ModulatedConv2d, StyledConv, ToRGB)):
             module.form = form
         if form == "fast" and isinstance(module, (ModulatedConv2d, EqualConv2d)):
             # The weight's memory follows the activations'; its shape, and so the state dict, stays.
@@ -191,9 +191,12 @@ class Upsample(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("kernel", fir_kernel(gain=4.0))
+        self.form: Form = "plain"
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2H, 2W)."""
+        if self.form == "plain":
+            return upfirdn2d(x, self.kernel, up=2, pad=(2, 1))
         return upsample2(x, self.kernel)
 
 
