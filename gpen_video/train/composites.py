@@ -6,7 +6,6 @@ Every composite is a function of its random generator alone, so that training ca
 """
 
 import csv
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpen_video.errors import InputError
+from gpen_video.train.data import LANDMARK_NAMES, is_held_out
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
-HELD_OUT_MODULUS = 20
-_LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 _MIRRORED = [1, 0, 2, 4, 3]
 _PYRAMID_LEVELS = 3
 _LARGEST_SURE_TURN = 40.0
 _SMALLEST_SURE_FACE = 15.0
-
-
-def is_held_out(identity: str) -> bool:
-    """True for the people never trained on: one in `HELD_OUT_MODULUS`, by the SHA-256 of the name."""
-    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % HELD_OUT_MODULUS == 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +101,7 @@ def _load_portrait(path: Path, row: dict[str, str]) -> Portrait:
         picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         smaller.append(np.asarray(picture, np.uint8))
     box = np.array([float(row[name]) for name in ("x0", "y0", "x1", "y1")], np.float32)
-    points = np.array([[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in _LANDMARK_NAMES], np.float32)
+    points = np.array([[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in LANDMARK_NAMES], np.float32)
     return Portrait(jpeg, tuple(smaller), box, points)
 
 

@@ -18,9 +18,15 @@ from gpen_video.errors import InputError
 from gpen_video.faces.align import TEMPLATES
 from gpen_video.geometry import similarity
 
-_POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+"""Columns of the index, each with ``_x`` and ``_y``."""
 HELD_OUT_OF = 20
 """One identity in this many is held out."""
+
+
+def is_held_out(identity: str) -> bool:
+    """True for the people never trained on, by the SHA-256 of the name."""
+    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % HELD_OUT_OF == 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +41,7 @@ class Portrait:
     @property
     def held_out(self) -> bool:
         """True for identities kept out of training."""
-        return int(hashlib.sha256(self.identity.encode()).hexdigest(), 16) % HELD_OUT_OF == 0
+        return is_held_out(self.identity)
 
 
 def read_index(folder: Path) -> list[Portrait]:
@@ -55,7 +61,7 @@ def read_index(folder: Path) -> list[Portrait]:
 
 
 def _portrait(folder: Path, row: dict[str, str]) -> Portrait:
-    points = [[float(row[f"{name}_x"]), float(row[f"{name}_y"])] for name in _POINTS]
+    points = [[float(row[f"{name}_x"]), float(row[f"{name}_y"])] for name in LANDMARK_NAMES]
     return Portrait(folder / "images" / row["file"], row["identity"], np.array(points))
 
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from gpen_video.errors import IncompatibleWeightsError, InputError, WeightsError
 from gpen_video.nets.retinaface import DenseFaces, anchors, build_retinaface, match_anchors
-from gpen_video.train.composites import degrade, is_held_out, load_portraits, make_composite, paste_one
+from gpen_video.train.composites import degrade, load_portraits, make_composite, paste_one
+from gpen_video.train.data import is_held_out
 from gpen_video.train.detector import (
     LARGE_FACES,
     DetectorTrainConfig,
