@@ -41,8 +41,10 @@ def pictures(film: Path) -> np.ndarray:
 
 
 def sound(film: Path) -> str:
-    """A hash over the packets of the first audio stream."""
+    """A hash over the packets of the first audio stream; of nothing where there is none."""
     with av.open(str(film)) as container:
+        if not container.streams.audio:
+            return hashlib.sha256(b"").hexdigest()
         packets = (bytes(packet) for packet in container.demux(audio=0) if packet.size)
         return hashlib.sha256(b"".join(packets)).hexdigest()
 
@@ -258,4 +260,4 @@ def test_real_clips_keep_their_frames_and_times(shared: Path, tmp_path: Path, na
     assert summary.faces > 0
     assert len(want) == len(have) == summary.frames
     assert all(abs(a - b) <= Fraction(1, 1000) for a, b in zip(want, have, strict=True))
-    assert sound(source) == sound(target) if name != "foreman_h264.mp4" else True
+    assert sound(source) == sound(target)
