@@ -8,7 +8,7 @@ the command line needs neither.
 """
 
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from gpen_video.errors import (
@@ -39,7 +39,10 @@ if TYPE_CHECKING:
         restore_video,
     )
 
-__version__ = version("gpen-video")
+try:
+    __version__ = version("gpen-video")
+except PackageNotFoundError:  # a checkout that is not installed, as on a machine lent for training
+    __version__ = "0+checkout"
 
 _HOMES = {
     "Layer": "config",

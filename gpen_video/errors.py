@@ -8,14 +8,17 @@
     │   └── DeviceError           the compute device is not there or cannot do what is asked
     ├── InputError                the source cannot be used                                            exit 3
     │   ├── ProbeError            it cannot be opened, or holds no video that we can decode
-    │   └── DecodeError           it breaks off or is damaged on the way
+    │   ├── DecodeError           it breaks off or is damaged on the way
+    │   └── RecordError           a treatment record is damaged, foreign or newer than this program
     ├── WeightsError              the weights cannot be used                                           exit 4
     │   ├── UnknownWeightsError   no such name in the registry, no such file
     │   ├── DownloadError         they could not be fetched, or fetching is forbidden (--offline)
     │   ├── ChecksumError         the file is not the one that the registry describes
     │   └── IncompatibleWeightsError  keys or shapes do not fit the network
-    └── OutputError               the result cannot be written                                         exit 5
-        └── EncodeError           the encoder refused the settings or a frame
+    ├── OutputError               the result cannot be written                                         exit 5
+    │   └── EncodeError           the encoder refused the settings or a frame
+    ├── TrainingError             a training went astray; its last good checkpoint is kept             exit 6
+    └── VerificationError         a result is not what its treatment record says                       exit 7
 
 Every message is one line that says what is wrong, with which file, and what to do. Wrong use by a programmer stays
 `ValueError` or `TypeError`.
@@ -58,6 +61,10 @@ class DecodeError(InputError):
     """The source breaks off or is damaged on the way; the message names the frame."""
 
 
+class RecordError(InputError):
+    """A treatment record cannot be read: damaged, of another program, or of a newer version."""
+
+
 class WeightsError(GpenVideoError):
     """The weights cannot be used."""
 
@@ -88,3 +95,15 @@ class OutputError(GpenVideoError):
 
 class EncodeError(OutputError):
     """The encoder refused the settings or a frame."""
+
+
+class TrainingError(GpenVideoError):
+    """A loss or a weight is no longer a number; the last good checkpoint is kept."""
+
+    exit_code = 6
+
+
+class VerificationError(GpenVideoError):
+    """A result differs from its source where it should not, or from what its treatment record says."""
+
+    exit_code = 7

@@ -5,6 +5,7 @@ vectors (x, y, 1) and is named by what it does: `b_from_a` maps a point of `a` t
 ``compose(c_from_b, b_from_a)`` is `c_from_a`.
 """
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,35 @@ def iou_matrix(a_n4: Points, b_m4: Points) -> Float64:
 def _area(boxes: Float64) -> Float64:
     sides: Float64 = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
     return sides[..., 0] * sides[..., 1]
+
+
+def _template(points: list[tuple[float, float]], shift: tuple[float, float], side: float) -> Float64:
+    unit = (np.array(points) + shift) / side
+    unit.flags.writeable = False
+    return unit
+
+
+TEMPLATES = MappingProxyType(
+    {
+        # ArcFace's points for 96 x 112, widened by 8 on both sides to a square and by a quarter (28) all around:
+        # the crop that GPEN was published with.
+        "gpen": _template(
+            [(30.2946, 51.6963), (65.5318, 51.5014), (48.0252, 71.7366), (33.5493, 92.3655), (62.7299, 92.2041)],
+            shift=(8 + 28, 28),
+            side=168,
+        ),
+        # The mean landmarks of FFHQ's aligned faces, for 512 x 512: a crop closer by 1.12.
+        "ffhq": _template(
+            [
+                (192.98138, 239.94708),
+                (318.90277, 240.1936),
+                (256.63416, 314.01935),
+                (201.26117, 371.41043),
+                (313.08905, 371.15118),
+            ],
+            shift=(0, 0),
+            side=512,
+        ),
+    }
+)
+"""(5, 2) landmarks in a crop of side 1, by name; a crop of S pixels has them at S times this."""

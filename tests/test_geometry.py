@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gpen_video import geometry
-from gpen_video.faces.align import TEMPLATES
+from gpen_video.geometry import TEMPLATES
 
 TEMPLATE = TEMPLATES["gpen"] * 256
 

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from rich.console import RenderableType
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.text import Text
 
 from gpen_video.cli.console import Console, one_line
@@ -16,6 +25,8 @@ if TYPE_CHECKING:
 
     from gpen_video.pipeline.observe import Progress as RunProgress
     from gpen_video.pipeline.observe import RunPlan
+    from gpen_video.train.recipes import Phase
+    from gpen_video.train.training import Report
 
 
 class RunDisplay:
@@ -84,6 +95,73 @@ class TransferDisplay:
     def advanced(self, count: int, whole: int | None) -> None:
         """Redraw; `count` of `whole` bytes are here."""
         self._bar.update(self._task, completed=count, total=whole)
+
+
+class CountDisplay:
+    """A bar for things that are done one by one."""
+
+    def __init__(self, console: Console, noun: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console.err,
+            disable=not console.interactive,
+        )
+        self._task = self._bar.add_task(noun, total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def advanced(self, count: int, whole: int) -> None:
+        """Redraw; `count` of `whole` are done."""
+        self._bar.update(self._task, completed=count, total=whole)
+
+
+class TrainingDisplay:
+    """Watches a recipe (a `CourseWatcher`): a bar a phase with speed and time left, the losses below."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = _BarAndLine(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console.err,
+            disable=not console.interactive,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def entered(self, phase: Phase) -> None:
+        """A bar for a phase."""
+        self._task = self._bar.add_task(phase.name, total=phase.schedule.images)
+
+    def resumed(self, seen: int) -> None:
+        """Say where it goes on."""
+        self._console.note(f"going on after {seen} images")
+
+    def reported(self, report: Report) -> None:
+        """Redraw; without a terminal, but with -v, a line."""
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in report.figures.items())
+        line = f"{report.images_per_second:.3g} images/s, {figures}"
+        if self._task is not None and self._console.interactive:
+            self._bar.line = line
+            self._bar.update(self._task, completed=report.seen)
+        else:
+            self._console.note(f"{report.seen}/{report.total}: {line}")
 
 
 def headline(progress: RunProgress) -> str:

@@ -16,6 +16,14 @@ class MediaSettings(_Section):
     """Restore a damaged or truncated film up to its last good frame, with a warning, instead of refusing it."""
     prefetch: Annotated[int, Field(ge=1, le=256)] = 8
     """Decoded frames that may wait for the next stage."""
+    fields: Literal["auto", "frames", "fields"] = "auto"
+    """Interlaced film is restored field by field: ``auto`` where it is found to be interlaced, or always, or never."""
+    deinterlace: bool = False
+    """Make interlaced film progressive (bwdif), one frame a frame; the whole picture changes."""
+    filters: str = ""
+    """libavfilter graph that every picture passes first, such as ``deflicker,hqdn3d``; the whole picture changes."""
+    frame_rate: str | None = None
+    """Of an image sequence that does not state its own, as ``24`` or ``24000/1001``."""
 
 
 class ShotSettings(_Section):
@@ -87,6 +95,8 @@ class BlendSettings(_Section):
     """Weight of the previous frame's mask in this one's, along a track; 0 switches temporal blending off."""
     fade: Annotated[int, Field(ge=0, le=60)] = 4
     """Frames over which a face that appears, or is no longer seen, fades in or out instead of popping."""
+    grain: Literal["match", "none"] = "match"
+    """``match`` gives the restored face the grain and the softness that the film around it has."""
     chroma: Literal["auto", "keep", "restore"] = "auto"
     """``keep`` writes brightness only; ``auto`` does so where the source is black and white or toned in one colour."""
 
@@ -104,6 +114,8 @@ class EncodeSettings(_Section):
     """FFmpeg's pixel format; unset keeps the source's chroma and bit depth, or the nearest finer that the codec has."""
     options: dict[str, str] = Field(default_factory=dict)
     """Further options, passed to the encoder as they are."""
+    strict: bool = False
+    """Refuse to start where the result cannot hold everything that the source has."""
 
 
 class Settings(_Section):

@@ -7,7 +7,8 @@ Improving the Image Quality of StyleGAN", CVPR 2020 (FIR resampling, modulated c
 """
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,32 @@ Form = Literal["plain", "fast"]
 SQRT_2 = math.sqrt(2.0)
 LEAKY_SLOPE = 0.2
 EPSILON = 1e-8
+
+
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Value]):
+    """A value made of parameters alone, kept from call to call while gradients are off and the parameters stand still.
+
+    A change that bypasses the parameter's version counter, as one through `.data` does, is not seen.
+    """
+
+    def __init__(self) -> None:
+        self._state: tuple[tuple[int, int, torch.dtype], ...] = ()
+        self._value: Value | None = None
+
+    def __reduce__(self) -> tuple[type["Kept[Value]"], tuple[()]]:
+        return type(self), ()  # a copied or pickled network starts with nothing kept
+
+    def get(self, make: Callable[[], Value], *parameters: Tensor) -> Value:
+        """What `make()` returns; it is called anew with gradients on and after a change of any of `parameters`."""
+        if torch.is_grad_enabled() or any(parameter.is_inference() for parameter in parameters):
+            return make()  # inference tensors do not count their changes
+        state = tuple((parameter._version, parameter.data_ptr(), parameter.dtype) for parameter in parameters)
+        if self._value is None or state != self._state:
+            self._state, self._value = state, make()
+        return self._value
 
 
 def fir_kernel(gain: float = 1.0) -> Tensor:
@@ -50,11 +77,11 @@ def upfirdn2d(x: Tensor, kernel: Tensor, *, up: int = 1, down: int = 1, pad: tup
     return x[:, :, ::down, ::down]
 
 
-def depthwise(x: Tensor, kernel: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
-    """Cross-correlate each channel of (B, C, H, W) with the same (KH, KW) kernel."""
+def depthwise(x: Tensor, kernel: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
+    """Cross-correlate each channel of (B, C, H, W) with the same (KH, KW) kernel, and add a (C,) bias."""
     channels = x.shape[1]
     weight = kernel.to(x.dtype).expand(channels, 1, *kernel.shape)
-    return F.conv2d(x, weight, stride=stride, padding=padding, groups=channels)
+    return F.conv2d(x, weight, bias, stride=stride, padding=padding, groups=channels)
 
 
 def upsample2(x: Tensor, kernel: Tensor) -> Tensor:
@@ -104,12 +131,24 @@ class EqualLinear(nn.Module):
         self.lr_mul = lr_mul
         self.scale = lr_mul / math.sqrt(inputs)
         self.activate = activate
+        self.form: Form = "plain"
+        self._scaled: Kept[tuple[Tensor, Tensor]] = Kept()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in) -> (B, out)."""
+        if self.form == "fast" and not torch.is_grad_enabled():
+            y = F.linear(x, *self.scaled())
+            return F.leaky_relu(y, LEAKY_SLOPE, inplace=True) if self.activate else y
         if self.activate:
             return fused_leaky_relu(F.linear(x, self.weight * self.scale), self.bias * self.lr_mul)
         return F.linear(x, self.weight * self.scale, self.bias * self.lr_mul)
+
+    def scaled(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias as they act, with the gain of the activation: sqrt(2) lrelu(z) = lrelu(sqrt(2) z)."""
+        gain = SQRT_2 if self.activate else 1.0
+        return self._scaled.get(
+            lambda: (self.weight * (self.scale * gain), self.bias * (self.lr_mul * gain)), self.weight, self.bias
+        )
 
 
 class EqualConv2d(nn.Module):
@@ -138,11 +177,11 @@ class Blur(nn.Module):
         self.pad = pad
         self.form: Form = "plain"
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H + 2 pad - 3, W + 2 pad - 3)."""
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) -> (B, C, H + 2 pad - 3, W + 2 pad - 3); the fast form adds a (C,) bias."""
         if self.form == "plain":
             return upfirdn2d(x, self.kernel, pad=(self.pad, self.pad))
-        return depthwise(x, self.kernel, padding=self.pad)  # the kernel is symmetric: nothing to flip
+        return depthwise(x, self.kernel, bias, padding=self.pad)  # the kernel is symmetric: nothing to flip
 
 
 class ConvLayer(nn.Sequential):
@@ -164,3 +203,27 @@ class ConvLayer(nn.Sequential):
         if activate:
             layers.append(FusedLeakyReLU(outputs))
         super().__init__(*layers)
+        self.downsample = downsample
+        self.activate = activate
+        self.form: Form = "plain"
+        self._scaled: Kept[tuple[Tensor, Tensor]] = Kept()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H', W')."""
+        if self.form == "fast" and self.activate and not torch.is_grad_enabled():
+            return self._fast(x)
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def _fast(self, x: Tensor) -> Tensor:
+        # The convolution adds the bias, and the activation works in place.
+        convolution, activation = cast(EqualConv2d, self[-2]), cast(FusedLeakyReLU, self[-1])
+        weight, bias = self._scaled.get(
+            lambda: (convolution.weight * (convolution.scale * SQRT_2), activation.bias * SQRT_2),
+            convolution.weight,
+            activation.bias,
+        )
+        x = self[0](x) if self.downsample else x
+        y = F.conv2d(x, weight, bias, stride=convolution.stride, padding=convolution.padding)
+        return F.leaky_relu(y, LEAKY_SLOPE, inplace=True)

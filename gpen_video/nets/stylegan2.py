@@ -9,27 +9,33 @@ Every module exists in two forms of one set of weights, chosen by `set_form`:
     One shared weight for the whole batch: the style scales the activations, the demodulation scales the result, which
     is the same sum in another order (Karras et al. 2020, section 2.2). The gain of the activation, its bias and the
     demodulation become one multiply-add; FIR resampling is one depthwise convolution. Meant for `torch.channels_last`.
+    For a single image the weight takes style, demodulation and gain wherever it is smaller than the activations.
+    Without gradients, what depends on the weights alone is kept (`Kept`), one product gives the styles of all layers,
+    and convolutions of many channels on few pixels go by way of Winograd (`winograd`).
 
 Key names are those of the published checkpoints. Shapes are noted as B batch, C channels, D style width.
 """
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gpen_video.nets import winograd
 from gpen_video.nets.ops import (
     EPSILON,
     LEAKY_SLOPE,
     SQRT_2,
     Blur,
+    ConvLayer,
     EqualConv2d,
     EqualLinear,
     Form,
     FusedLeakyReLU,
+    Kept,
     PixelNorm,
     fir_kernel,
     upfirdn2d,
@@ -40,19 +46,29 @@ from gpen_video.nets.ops import (
 def set_form(network: nn.Module, form: Form) -> None:
     """Choose the form in which all modulated convolutions of `network` compute."""
     for module in network.modules():
-        if isinstance(module, (Blur, Upsample, ModulatedConv2d, StyledConv, ToRGB)):
+        if isinstance(module, (Blur, ConvLayer, EqualLinear, Generator, ModulatedConv2d, StyledConv, ToRGB, Upsample)):
             module.form = form
-        if form == "fast" and isinstance(module, (ModulatedConv2d, EqualConv2d)):
-            # The weight's memory follows the activations'; its shape, and so the state dict, stays.
-            weight = module.weight.data
-            dense = weight.view(weight.shape[-4:]).contiguous(memory_format=torch.channels_last)
-            module.weight.data = dense.view(weight.shape) if weight.ndim == 4 else dense[None]
+        # The weight's memory follows the activations'; its shape, and so the state dict, stays.
+        if form == "fast" and isinstance(module, EqualConv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        if form == "fast" and isinstance(module, ModulatedConv2d):
+            used = module.kernel().detach().contiguous(memory_format=torch.channels_last)
+            module.weight.data = (used.transpose(0, 1) if module.upsample else used)[None]
 
 
 def channels_at(resolution: int, channel_multiplier: int, narrow: float) -> int:
     """Width of the network at a resolution; encoder, decoder and discriminator share the table."""
     base = 512 if resolution <= 32 else channel_multiplier * 16384 // resolution
     return int(base * narrow)
+
+
+class Modulation(NamedTuple):
+    """What a style does to one convolution of the fast form."""
+
+    scale: Tensor
+    """(B, C): factor of the channels that enter, the weight's own scale included."""
+    gain: Tensor | None
+    """(B, C'): the demodulation, a factor of the channels that leave; `None` without demodulation."""
 
 
 class ModulatedConv2d(nn.Module):
@@ -82,14 +98,12 @@ class ModulatedConv2d(nn.Module):
         self.demodulate = demodulate
         self.upsample = upsample
         self.form: Form = "plain"
-        self._energy: tuple[int, Tensor] | None = None
+        self._energy: Kept[Tensor] = Kept()
+        self._winograd: Kept[Tensor] = Kept()
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """(B, C, H, W), (B, D) -> (B, C', H', W')."""
-        if self.form == "plain":
-            return self._plain(x, style)
-        y, gain = self.undemodulated(x, style)
-        return y if gain is None else y * gain
+        return self._plain(x, style) if self.form == "plain" else self.fast(x, self.modulate(style))
 
     def _plain(self, x: Tensor, style: Tensor) -> Tensor:
         batch, inputs, height, width = x.shape
@@ -107,35 +121,55 @@ class ModulatedConv2d(nn.Module):
         x = x.reshape(batch, outputs, *x.shape[2:])
         return cast(Tensor, self.blur(x)) if self.upsample else x
 
-    def undemodulated(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The fast form in two parts: the convolution, and the (B, C', 1, 1) demodulation that is still to be applied.
+    def modulate(self, style: Tensor) -> Modulation:
+        """What `fast` needs to know of a style, (B, D)."""
+        return self.demodulated(self.modulation(style) * self.scale)
 
-        Whoever calls can fold the second factor into what comes next; it is `None` without demodulation.
-        """
-        scale = self.modulation(style) * self.scale  # (B, C)
-        weight = self.weight[0]
-        if x.shape[0] == 1 and weight.numel() < x.numel():  # one style: the smaller of the two takes it
-            weight = weight * scale.view(1, -1, 1, 1)
-        else:
-            x = x * scale[:, :, None, None].to(x.dtype)
-        weight = weight.to(x.dtype)
-        if self.upsample:
-            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-        else:
-            x = F.conv2d(x, weight, padding=self.padding)
+    def demodulated(self, scale: Tensor) -> Modulation:
+        """The factor of the channels that enter, (B, C), with what the demodulation makes of it."""
         if not self.demodulate:
-            return x, None
-        gain = torch.rsqrt(scale.float().square() @ self._weight_energy().t() + EPSILON)  # (B, C')
-        return x, gain[:, :, None, None].to(x.dtype)
+            return Modulation(scale, None)
+        return Modulation(scale, torch.rsqrt(scale.float().square() @ self.energy() + EPSILON))
 
-    def _weight_energy(self) -> Tensor:
-        """Sum over the kernel of the squared weight, (C', C); kept between calls while weights stand still."""
-        if torch.is_grad_enabled():
-            return self.weight[0].float().square().sum((2, 3))
-        version = self.weight._version
-        if self._energy is None or self._energy[0] != version or self._energy[1].device != self.weight.device:
-            self._energy = (version, self.weight[0].float().square().sum((2, 3)))
-        return self._energy[1]
+    def energy(self) -> Tensor:
+        """Sum over the kernel of the squared weight, (C, C')."""
+        return self._energy.get(lambda: self.weight[0].float().square().sum((2, 3)).t().contiguous(), self.weight)
+
+    def kernel(self) -> Tensor:
+        """The weight without its leading 1, in the order that its convolution wants."""
+        return self.weight[0].transpose(0, 1) if self.upsample else self.weight[0]
+
+    def fast(self, x: Tensor, modulation: Modulation, bias: Tensor | None = None) -> Tensor:
+        """Convolve, demodulate and add a (C',) bias: (B, C, H, W) -> (B, C', H', W')."""
+        by_winograd = not self.upsample and winograd.pays(x, self.weight[0])
+        if x.shape[0] == 1 and not by_winograd and self.weight.numel() < x.numel():
+            return self._folded(x, modulation, bias)
+        scale, gain = modulation
+        x = x * scale[:, :, None, None].to(x.dtype)
+        if by_winograd:
+            y = winograd.convolve(x, self._winograd.get(lambda: winograd.transformed(self.weight[0]), self.weight))
+        else:
+            y = self._convolve(x, self.kernel())
+        if gain is not None:
+            gain = gain[:, :, None, None].to(y.dtype)
+        if bias is not None:
+            bias = bias[:, None, None].to(y.dtype)
+            return y + bias if gain is None else torch.addcmul(bias, y, gain)
+        return y if gain is None else y * gain
+
+    def _folded(self, x: Tensor, modulation: Modulation, bias: Tensor | None) -> Tensor:
+        # One style and more activations than weights: the weight takes both factors, the convolution the bias.
+        scale, gain = modulation
+        factor = scale if gain is None else gain.t() * scale  # (C' or 1, C)
+        factor = factor.t() if self.upsample else factor
+        return self._convolve(x, self.kernel() * factor[:, :, None, None], bias)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        weight = weight.to(x.dtype)
+        bias = None if bias is None else bias.to(x.dtype)
+        if self.upsample:
+            return cast(Tensor, self.blur(F.conv_transpose2d(x, weight, stride=2), bias))
+        return F.conv2d(x, weight, bias, padding=self.padding)
 
 
 class NoiseInjection(nn.Module):
@@ -164,23 +198,29 @@ class StyledConv(nn.Module):
         self.noise = NoiseInjection(concatenate=concatenate)
         self.activate = FusedLeakyReLU(outputs * 2 if concatenate else outputs)
         self.form: Form = "plain"
+        self._scaled: Kept[tuple[Tensor, Tensor, Tensor]] = Kept()
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        """(B, C, H, W), (B, D), (B, C', H', W') -> (B, 2C', H', W') when concatenating."""
+    def forward(self, x: Tensor, style: Tensor | Modulation, noise: Tensor) -> Tensor:
+        """(B, C, H, W), (B, D), (B, C', H', W') -> (B, 2C', H', W') when concatenating.
+
+        The fast form also takes the modulation that a style leads to.
+        """
         if self.form == "fast" and self.noise.concatenate:
-            return self._fast(x, style, noise)
+            return self._fast(x, style if isinstance(style, Modulation) else self.conv.modulate(style), noise)
         return cast(Tensor, self.activate(self.noise(self.conv(x, style), noise)))
 
-    def _fast(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+    def _fast(self, x: Tensor, modulation: Modulation, noise: Tensor) -> Tensor:
         # sqrt(2) lrelu(z) = lrelu(sqrt(2) z): the gain goes into factor and bias, and each half is one multiply-add.
-        y, gain = self.conv.undemodulated(x, style)
+        scale, gain = modulation
         assert gain is not None
-        bias = (self.activate.bias * SQRT_2).to(y.dtype).view(1, -1, 1, 1)
-        half = y.shape[1]
-        y = torch.addcmul(bias[:, :half], y, gain * SQRT_2)
-        e = torch.addcmul(bias[:, half:], noise, (self.noise.weight * SQRT_2).to(y.dtype).view(1, 1, 1, 1))
-        joined = torch.cat((y, e), dim=1)
-        return F.leaky_relu(joined, LEAKY_SLOPE, inplace=not torch.is_grad_enabled())
+        bias, noise_bias, noise_weight = self._scaled.get(self._scale, self.activate.bias, self.noise.weight)
+        y = self.conv.fast(x, Modulation(scale, gain * SQRT_2), bias)
+        e = torch.addcmul(noise_bias.to(y.dtype), noise, noise_weight.to(y.dtype))
+        return F.leaky_relu(torch.cat((y, e), dim=1), LEAKY_SLOPE, inplace=not torch.is_grad_enabled())
+
+    def _scale(self) -> tuple[Tensor, Tensor, Tensor]:
+        bias, noise_bias = (self.activate.bias * SQRT_2).chunk(2)
+        return bias, noise_bias.view(1, -1, 1, 1), (self.noise.weight * SQRT_2).view(1, 1, 1, 1)
 
 
 class Upsample(nn.Module):
@@ -211,19 +251,25 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
         self.form: Form = "plain"
 
-    def forward(self, x: Tensor, style: Tensor, smaller: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B, D), (B, 3, H/2, W/2) -> (B, 3, H, W)."""
-        rgb = (self._fast(x, style) if self.form == "fast" else self.conv(x, style)) + self.bias.to(x.dtype)
+    def forward(self, x: Tensor, style: Tensor | Modulation, smaller: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B, D), (B, 3, H/2, W/2) -> (B, 3, H, W); the fast form also takes a modulation."""
+        if self.form == "fast":
+            rgb = self._fast(x, style if isinstance(style, Modulation) else self.conv.modulate(style))
+        else:
+            rgb = self.conv(x, style) + self.bias.to(x.dtype)
         return rgb if smaller is None else rgb + self.upsample(smaller)
 
-    def _fast(self, x: Tensor, style: Tensor) -> Tensor:
+    def _fast(self, x: Tensor, modulation: Modulation) -> Tensor:
         # Three outputs only: a weight per sample is smaller than scaled activations would be.
         batch, channels, height, width = x.shape
-        scale = self.conv.modulation(style) * self.conv.scale
-        weight = self.conv.weight.view(1, 3, channels) * scale[:, None, :]  # (B, 3, C)
+        weight = self.conv.weight.view(1, 3, channels) * modulation.scale[:, None, :]  # (B, 3, C)
+        weight = weight.to(x.dtype)
+        bias = self.bias.to(x.dtype)
+        if batch == 1:
+            return F.conv2d(x, weight.view(3, channels, 1, 1), bias.view(3))
         pixels = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # a view in channels_last
-        rgb = torch.bmm(pixels, weight.transpose(1, 2).to(x.dtype))  # (B, HW, 3)
-        return rgb.reshape(batch, height, width, 3).permute(0, 3, 1, 2)
+        rgb = torch.bmm(pixels, weight.transpose(1, 2))  # (B, HW, 3)
+        return rgb.reshape(batch, height, width, 3).permute(0, 3, 1, 2) + bias
 
 
 class ConstantInput(nn.Module):
@@ -265,6 +311,8 @@ class Generator(nn.Module):
         self.style_dim = style_dim
         self.levels = int(math.log2(size))
         self.concatenate = concatenate
+        self.form: Form = "plain"
+        self._affine: Kept[tuple[Tensor, Tensor]] = Kept()
         width = {2**n: channels_at(2**n, channel_multiplier, narrow) for n in range(2, self.levels + 1)}
         self.width = width
         seen = 2 if concatenate else 1  # channels that the next layer sees, per channel that a convolution makes
@@ -304,15 +352,38 @@ class Generator(nn.Module):
         Returns:
             (B, 3, size, size), nominally in [-1, 1], not clamped.
         """
-        w = latent if latent.ndim == 3 else latent[:, None].expand(-1, self.layer_count, -1)
+        styles, rgb_styles = self._styles(latent)
         x = self.input(latent.shape[0]).to(noises[0].dtype)
-        x = self.conv1(x, w[:, 0], noises[0])
-        rgb = self.to_rgb1(x, w[:, 1])
+        x = self.conv1(x, styles[0], noises[0])
+        rgb = self.to_rgb1(x, rgb_styles[0])
         for q, to_rgb in enumerate(self.to_rgbs):
-            x = self.convs[2 * q](x, w[:, 2 * q + 1], noises[2 * q + 1])
-            x = self.convs[2 * q + 1](x, w[:, 2 * q + 2], noises[2 * q + 2])
-            rgb = to_rgb(x, w[:, 2 * q + 3], rgb)
+            x = self.convs[2 * q](x, styles[2 * q + 1], noises[2 * q + 1])
+            x = self.convs[2 * q + 1](x, styles[2 * q + 2], noises[2 * q + 2])
+            rgb = to_rgb(x, rgb_styles[q + 1], rgb)
         return cast(Tensor, rgb)
+
+    def _styles(self, latent: Tensor) -> tuple[Sequence[Tensor | Modulation], Sequence[Tensor | Modulation]]:
+        """What each styled convolution and each ToRGB takes, from 4x4 upwards."""
+        if latent.ndim == 2 and self.form == "fast" and not torch.is_grad_enabled():
+            return self._modulations(latent)
+        w = latent if latent.ndim == 3 else latent[:, None].expand(-1, self.layer_count, -1)
+        return [w[:, k] for k in range(self.layer_count - 1)], [w[:, k] for k in range(1, self.layer_count, 2)]
+
+    def _modulations(self, latent: Tensor) -> tuple[Sequence[Modulation], Sequence[Modulation]]:
+        """The modulations that one w for all layers leads to: one product, not one a layer."""
+        styled = [layer.conv for layer in (self.conv1, *cast(list[StyledConv], [*self.convs]))]
+        to_rgb = [layer.conv for layer in (self.to_rgb1, *cast(list[ToRGB], [*self.to_rgbs]))]
+        layers = [*styled, *to_rgb]
+        weight, bias = self._affine.get(
+            lambda: (
+                torch.cat([layer.modulation.weight * (layer.modulation.scale * layer.scale) for layer in layers]),
+                torch.cat([layer.modulation.bias * (layer.modulation.lr_mul * layer.scale) for layer in layers]),
+            ),
+            *(parameter for layer in layers for parameter in layer.modulation.parameters()),
+        )
+        scales = torch.split(F.linear(latent, weight, bias), [layer.modulation.bias.numel() for layer in layers], dim=1)
+        all_layers = [layer.demodulated(scale) for layer, scale in zip(layers, scales, strict=True)]
+        return all_layers[: len(styled)], all_layers[len(styled) :]
 
     def forward(self, z: Tensor, noises: Sequence[Tensor]) -> Tensor:
         """Latent z, (B, D), and noises -> (B, 3, size, size)."""

@@ -5,7 +5,6 @@ a face) on which turned and scaled portraits are pasted, followed by what film, 
 Every composite is a function of its random generator alone, so that training can stop and go on.
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpen_video.errors import InputError
-from gpen_video.train.data import LANDMARK_NAMES, is_held_out
+from gpen_video.train.data import BOX_NAMES, INDEX_NAME, Portrait, decode_image, read_bytes, read_index
+from gpen_video.train.degrade.chain import blur, downsample, enlarged, gaussian_noise, jpeg
+from gpen_video.train.degrade.film import film_grain
+from gpen_video.train.degrade.images import Image as RgbImage
+from gpen_video.train.degrade.images import scale_of
+from gpen_video.train.degrade.marks import dust, scratches
+from gpen_video.train.degrade.spectral import grey
+from gpen_video.train.degrade.tone import tone
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
@@ -25,10 +31,11 @@ _MIRRORED = [1, 0, 2, 4, 3]
 _PYRAMID_LEVELS = 3
 _LARGEST_SURE_TURN = 40.0
 _SMALLEST_SURE_FACE = 15.0
+_SEPIA = np.array([1.08, 0.95, 0.78], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Portrait:
+class PortraitPyramid:
     """A photograph with one face, kept compressed; only its small versions are kept as samples."""
 
     jpeg: bytes
@@ -71,38 +78,29 @@ class Composite:
     """(m, 4) faces that are cut by the frame, tiny or upside down: neither right nor wrong to find."""
 
 
-def load_portraits(faces_dir: Path, *, held_out: bool) -> tuple[Portrait, ...]:
+def load_portraits(faces_dir: Path, *, held_out: bool) -> tuple[PortraitPyramid, ...]:
     """Read the portraits that `faces_dir/index.csv` lists, either those to train on or those held out.
 
     Raises:
-        InputError: the folder, its index or an image is missing or unreadable.
+        InputError: the index or an image is missing or unreadable, or the index has no boxes.
     """
-    index = faces_dir / "index.csv"
-    try:
-        with index.open(newline="") as lines:
-            rows = [row for row in csv.DictReader(lines) if is_held_out(row["identity"]) == held_out]
-    except (OSError, KeyError) as error:
-        raise InputError(f"{index}: no readable index of portraits ({error}); give the folder that holds it") from error
-    if not rows:
-        raise InputError(f"{index}: lists no {'held-out ' if held_out else ''}portraits")
-    return tuple(_load_portrait(faces_dir / "images" / row["file"], row) for row in rows)
+    chosen = [portrait for portrait in read_index(faces_dir) if portrait.held_out == held_out]
+    if not chosen:
+        raise InputError(f"{faces_dir / INDEX_NAME}: lists no {'held-out ' if held_out else ''}portraits")
+    return tuple(_load_pyramid(portrait) for portrait in chosen)
 
 
-def _load_portrait(path: Path, row: dict[str, str]) -> Portrait:
-    try:
-        jpeg = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), but the index lists it") from error
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{path}: is not an image; remove it from the index")
+def _load_pyramid(portrait: Portrait) -> PortraitPyramid:
+    if portrait.box_xyxy is None:
+        raise InputError(f"{portrait.path}: the index gives no box of the face (columns {', '.join(BOX_NAMES)})")
+    encoded = read_bytes(portrait.path)
+    picture = decode_image(encoded, portrait.path)
     smaller: list[Image] = []
     for _ in range(_PYRAMID_LEVELS):
-        picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        smaller.append(np.asarray(picture, np.uint8))
-    box = np.array([float(row[name]) for name in ("x0", "y0", "x1", "y1")], np.float32)
-    points = np.array([[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in LANDMARK_NAMES], np.float32)
-    return Portrait(jpeg, tuple(smaller), box, points)
+        picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        smaller.append(picture)
+    box, landmarks = portrait.box_xyxy.astype(np.float32), portrait.landmarks_5xy.astype(np.float32)
+    return PortraitPyramid(encoded.tobytes(), tuple(smaller), box, landmarks)
 
 
 def _decode(jpeg: bytes) -> Image:
@@ -110,7 +108,7 @@ def _decode(jpeg: bytes) -> Image:
 
 
 def make_composite(
-    portraits: Sequence[Portrait], side: int, rng: np.random.Generator, *, close_up: float = 0.5
+    portraits: Sequence[PortraitPyramid], side: int, rng: np.random.Generator, *, close_up: float = 0.5
 ) -> Composite:
     """Put one training picture of `side` x `side` pixels together.
 
@@ -130,7 +128,7 @@ def make_composite(
     return _finish(canvas, faces, degrade(canvas, rng))
 
 
-def paste_one(portraits: Sequence[Portrait], side: int, face_side: float, rng: np.random.Generator) -> Composite:
+def paste_one(portraits: Sequence[PortraitPyramid], side: int, face_side: float, rng: np.random.Generator) -> Composite:
     """One whole, nearly upright face whose box is `face_side` pixels on its shorter side; nothing is degraded."""
     canvas = _background(portraits, side, rng)
     portrait = _pick(portraits, rng)
@@ -171,7 +169,7 @@ class _Face:
 class _Placement:
     """Where a portrait goes: a turn, a scale (with the pixel aspect of anamorphic video), perhaps mirrored."""
 
-    portrait: Portrait
+    portrait: PortraitPyramid
     matrix_2x3: NDArray[np.float64]
     """Canvas point from portrait point."""
     turn: float
@@ -198,7 +196,7 @@ def _transform(matrix_2x3: NDArray[np.float64], points: NDArray[np.floating]) ->
 
 
 def _place(
-    portrait: Portrait,
+    portrait: PortraitPyramid,
     face_height: float,
     centre: tuple[float, float],
     turn: float,
@@ -233,11 +231,11 @@ def _random_narrowing(rng: np.random.Generator) -> float:
     return float(rng.uniform(0.65, 1)) if rng.random() < 0.2 else 1.0
 
 
-def _pick(portraits: Sequence[Portrait], rng: np.random.Generator) -> Portrait:
+def _pick(portraits: Sequence[PortraitPyramid], rng: np.random.Generator) -> PortraitPyramid:
     return portraits[int(rng.integers(len(portraits)))]
 
 
-def _pick_face(portraits: Sequence[Portrait], rng: np.random.Generator) -> Portrait:
+def _pick_face(portraits: Sequence[PortraitPyramid], rng: np.random.Generator) -> PortraitPyramid:
     """One portrait; heads turned aside, of which there are few, up to four times as often as frontal ones."""
     for _ in range(20):
         portrait = _pick(portraits, rng)
@@ -257,7 +255,9 @@ def _draw(placement: _Placement, canvas_size: tuple[int, int], corner: tuple[int
     return np.asarray(drawn, np.uint8)
 
 
-def _single_portrait(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> tuple[Image, list[_Face]]:
+def _single_portrait(
+    portraits: Sequence[PortraitPyramid], side: int, rng: np.random.Generator
+) -> tuple[Image, list[_Face]]:
     """One portrait fills the picture, from a face in the middle distance to one that is larger than the frame."""
     face = float(np.exp(rng.uniform(math.log(0.3), math.log(1.25)))) * side
     wander = 0.2 * side
@@ -268,7 +268,7 @@ def _single_portrait(portraits: Sequence[Portrait], side: int, rng: np.random.Ge
     return canvas, [placement.face(side)]
 
 
-def _paste_faces(canvas: Image, portraits: Sequence[Portrait], rng: np.random.Generator) -> list[_Face]:
+def _paste_faces(canvas: Image, portraits: Sequence[PortraitPyramid], rng: np.random.Generator) -> list[_Face]:
     side = canvas.shape[0]
     wanted = int(rng.choice([0, 1, 2, 4, 8, 14], p=[0.08, 0.12, 0.15, 0.25, 0.25, 0.15]))
     taken: list[NDArray[np.float64]] = []
@@ -315,7 +315,7 @@ def _blend_in(canvas: Image, placement: _Placement, reach: NDArray[np.float64], 
     window[...] = (drawn * soft + window * (1 - soft)).astype(np.uint8)
 
 
-def _background(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+def _background(portraits: Sequence[PortraitPyramid], side: int, rng: np.random.Generator) -> Image:
     kind = rng.random()
     if kind < 0.35:
         canvas = _surroundings(portraits, side, rng)
@@ -334,7 +334,7 @@ def _background(portraits: Sequence[Portrait], side: int, rng: np.random.Generat
     return canvas
 
 
-def _surroundings(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+def _surroundings(portraits: Sequence[PortraitPyramid], side: int, rng: np.random.Generator) -> Image:
     """The part of a portrait beside, above or below its face, enlarged to fill the canvas."""
     portrait = _pick(portraits, rng)
     picture = portrait.smaller[0]
@@ -350,7 +350,7 @@ def _surroundings(portraits: Sequence[Portrait], side: int, rng: np.random.Gener
     return np.asarray(canvas[:, ::-1] if rng.random() < 0.5 else canvas, np.uint8).copy()
 
 
-def _clutter(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+def _clutter(portraits: Sequence[PortraitPyramid], side: int, rng: np.random.Generator) -> Image:
     """Overlapping patches of cloth, hair, skin and background, turned any way: edges that are no face."""
     canvas = _surroundings(portraits, side, rng)
     for _ in range(int(rng.integers(4, 14))):
@@ -366,7 +366,7 @@ def _clutter(portraits: Sequence[Portrait], side: int, rng: np.random.Generator)
     return canvas
 
 
-def _foliage(portraits: Sequence[Portrait], side: int, rng: np.random.Generator) -> Image:
+def _foliage(portraits: Sequence[PortraitPyramid], side: int, rng: np.random.Generator) -> Image:
     """Many small leaves over one another, light and dark: the texture that is taken for small faces most easily."""
     canvas = _surroundings(portraits, side, rng)
     tint = rng.uniform(0.5, 1, 3)
@@ -379,7 +379,7 @@ def _foliage(portraits: Sequence[Portrait], side: int, rng: np.random.Generator)
     return canvas
 
 
-def _add_decoy(canvas: Image, portraits: Sequence[Portrait], rng: np.random.Generator) -> None:
+def _add_decoy(canvas: Image, portraits: Sequence[PortraitPyramid], rng: np.random.Generator) -> None:
     """Something of a face's size and colours that is none: cloth, hands, a face cut into squares that are shuffled."""
     side = canvas.shape[0]
     width = int(np.exp(rng.uniform(math.log(24), math.log(0.7 * side))))
@@ -400,7 +400,7 @@ def _add_decoy(canvas: Image, portraits: Sequence[Portrait], rng: np.random.Gene
     window[...] = (patch * soft + window * (1 - soft)).astype(np.uint8)
 
 
-def _shuffled_face(portrait: Portrait, rng: np.random.Generator) -> Image:
+def _shuffled_face(portrait: PortraitPyramid, rng: np.random.Generator) -> Image:
     picture = portrait.smaller[0]
     x0, y0, x1, y1 = (portrait.box_xyxy / 2).round().astype(int).clip(0)
     face = cv2.resize(picture[y0:y1, x0:x1], (96, 96), interpolation=cv2.INTER_AREA)
@@ -412,7 +412,7 @@ def _shuffled_face(portrait: Portrait, rng: np.random.Generator) -> Image:
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _cloth(portrait: Portrait, rng: np.random.Generator) -> Image:
+def _cloth(portrait: PortraitPyramid, rng: np.random.Generator) -> Image:
     """What is below the face, perhaps with a piece of skin, as hands before a shirt, and a badge."""
     picture = portrait.smaller[0]
     x0, y0, x1, y1 = (portrait.box_xyxy / 2).round().astype(int).clip(0)
@@ -461,63 +461,37 @@ def _gradient(side: int, rng: np.random.Generator) -> Image:
 
 def degrade(bgr_hwc: Image, rng: np.random.Generator) -> Image:
     """What film stock, lenses, scanners, standard definition and compression do, each by chance; a new picture."""
-    picture = bgr_hwc.astype(np.float32)
-    picture = _tone(picture, rng)
+    picture = _graded(bgr_hwc[:, :, ::-1].astype(np.float32) / np.float32(255), rng)
     if rng.random() < 0.35:
-        picture = _soften(picture, rng)
+        picture = _softened(picture, rng)
     if rng.random() < 0.4:
-        picture = _grain(picture, rng)
+        of_film = rng.random() < 0.6
+        picture = film_grain(picture, rng, width=(0.3, 1.0)) if of_film else gaussian_noise(picture, rng, (2, 18))
     if rng.random() < 0.06:
-        _scratch(picture, rng)
-    result = np.asarray(picture.clip(0, 255), np.uint8)
+        picture = scratches(picture, rng, count=(1, 4), opacity=(0.1, 0.8))
+        picture = dust(picture, rng, count=(0, 11), size=(0.002, 0.008))
     if rng.random() < 0.5:
-        quality = int(rng.uniform(15, 95))
-        _, coded = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        result = _decode(coded.tobytes())
-    return result
+        picture = jpeg(picture, rng, (15, 95))
+    return np.ascontiguousarray(np.rint(picture[:, :, ::-1] * 255), np.uint8)
 
 
-def _tone(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _graded(picture: RgbImage, rng: np.random.Generator) -> RgbImage:
+    """Black and white or a cast, contrast and exposure: wider than any one archive, so that no colour is a cue."""
     kind = rng.random()
     if kind < 0.4:
-        grey = picture @ np.array([0.114, 0.587, 0.299], np.float32)
-        tint = np.array([0.78, 0.95, 1.08], np.float32) if kind < 0.1 else np.ones(3, np.float32)
-        picture = np.asarray(grey[..., None] * tint, np.float32)
-    elif kind < 0.7:
-        picture = np.asarray(picture * rng.uniform(0.8, 1.2, 3), np.float32)
+        picture = grey(picture, rng)
+    if kind < 0.1:
+        picture = picture * _SEPIA
+    elif 0.4 <= kind < 0.7:
+        picture = picture * rng.uniform(0.8, 1.2, 3).astype(np.float32)
     if rng.random() < 0.6:
-        gain, lift = math.exp(rng.normal(0, 0.25)), rng.normal(0, 18)
-        middle = float(picture.mean())
-        picture = np.asarray((picture - middle) * gain + middle + lift, np.float32)
-    if rng.random() < 0.3:
-        gamma = np.float32(math.exp(rng.normal(0, 0.35)))
-        picture = np.asarray(255 * (picture.clip(0, 255) / 255) ** gamma, np.float32)
-    return picture
+        picture = tone(picture, rng, gamma_sigma=0.25, black=(-0.2, 0.2), white=(0.75, 1.25))
+    return picture.clip(0, 1)
 
 
-def _soften(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    side = picture.shape[0]
+def _softened(picture: RgbImage, rng: np.random.Generator) -> RgbImage:
     if rng.random() < 0.5:
-        return np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.8))), np.float32)
-    small = round(side / rng.uniform(1.2, 2.6))
-    reduced = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-    how = cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST
-    return np.asarray(cv2.resize(reduced, (side, side), interpolation=how), np.float32)
-
-
-def _grain(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    channels = 1 if rng.random() < 0.6 else 3
-    noise = rng.standard_normal((*picture.shape[:2], channels), dtype=np.float32)
-    if rng.random() < 0.5:
-        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.8), np.float32).reshape(noise.shape) * 2
-    return np.asarray(picture + noise * np.float32(rng.uniform(2, 18)), np.float32)
-
-
-def _scratch(picture: NDArray[np.float32], rng: np.random.Generator) -> None:
-    side = picture.shape[0]
-    for _ in range(int(rng.integers(1, 5))):
-        x = int(rng.integers(side))
-        picture[:, x : x + int(rng.integers(1, 3))] += np.float32(rng.normal(0, 90))
-    for _ in range(int(rng.integers(0, 12))):
-        centre = tuple(int(v) for v in rng.integers(0, side, 2))
-        cv2.circle(picture, centre, int(rng.integers(1, 4)), (float(rng.choice([0, 255])),) * 3, -1)
+        pixel = 1 / scale_of(picture)
+        return blur(picture, rng, sigma=(0.4 * pixel, 1.8 * pixel))
+    small = downsample(picture, rng, factor=(1.2, 2.6))
+    return enlarged(small, picture, cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from gpen_video.errors import IncompatibleWeightsError
 from gpen_video.nets.retinaface import DenseFaces, anchors, build_retinaface, dense_faces, match_anchors, network_input
-from gpen_video.train.composites import Composite, Image, Portrait, load_portraits, make_composite
+from gpen_video.train.composites import Composite, Image, PortraitPyramid, load_portraits, make_composite
+from gpen_video.train.ema import update_average
 from gpen_video.weights.load import read_state
 
 CHECKPOINT_NAME = "detector.ckpt"
@@ -205,7 +206,7 @@ def _learning_rate(config: DetectorTrainConfig, step: int) -> float:
 
 
 def _train_step(
-    config: DetectorTrainConfig, state: _State, teacher: nn.Module, portraits: Sequence[Portrait], seed: int
+    config: DetectorTrainConfig, state: _State, teacher: nn.Module, portraits: Sequence[PortraitPyramid], seed: int
 ) -> TrainProgress:
     rng = np.random.default_rng((seed, state.step))
     weights = np.array([share for *_, share in config.shapes])
@@ -227,7 +228,7 @@ def _train_step(
     nn.utils.clip_grad_norm_([p for p in state.student.parameters() if p.requires_grad], 10.0)
     state.optimizer.step()
     state.step += 1
-    _average(state, config.ema_decay)
+    update_average(state.average, state.student, min(config.ema_decay, (1 + state.step) / (10 + state.step)))
     parts = (float(part.detach()) for part in (total, classes, places, features, labels))
     return TrainProgress(state.step, *parts)
 
@@ -299,17 +300,6 @@ def label_loss(
         error = F.smooth_l1_loss(said[positive], true[positive], reduction="none", beta=0.2)
         losses = losses + share * error.mean(-1)
     return (losses * weights).sum()
-
-
-@torch.no_grad()
-def _average(state: _State, decay: float) -> None:
-    decay = min(decay, (1 + state.step) / (10 + state.step))
-    current = state.student.state_dict()
-    for name, kept in state.average.state_dict().items():
-        if kept.is_floating_point():
-            kept.lerp_(current[name], 1 - decay)
-        else:
-            kept.copy_(current[name])
 
 
 def _load_teacher(path: Path) -> nn.Module:

@@ -5,24 +5,26 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from gpen_video.nets.gpen import Gpen
+from gpen_video.train.whole_file import whole_file
 
 FORMAT = "gpen-video/1"
 
 
 def export_gpen(net: Gpen, path: Path, *, name: str, terms: str, template: str = "gpen") -> None:
-    """Write the weights under the published key names, beside `path` first and then renamed.
+    """Write the weights under the published key names, whole or not at all.
 
     Args:
         net: as trained; fp32.
         path: the ``.safetensors`` file.
         name: of the weights.
         terms: under which they may be used.
-        template: of the crops that it was trained on (`faces.TEMPLATES`).
+        template: of the crops that it was trained on (`geometry.TEMPLATES`).
 
     Raises:
+        OutputError: the file cannot be written.
         ValueError: a weight does not fit fp16.
     """
     state = {key: value.detach().half().cpu().contiguous() for key, value in net.state_dict().items()}
@@ -35,6 +37,5 @@ def export_gpen(net: Gpen, path: Path, *, name: str, terms: str, template: str =
         "template": template,
         "terms": terms,
     }
-    part = path.with_name(path.name + ".part")
-    save_file(state, part, metadata)
-    part.replace(path)
+    with whole_file(path, overwrite=True) as file:
+        file.write(save(state, metadata))

@@ -43,7 +43,8 @@ def test_later_layers_win_and_every_value_knows_its_source() -> None:
         ({"crf": 3}, "crf (from my.toml): unknown setting; did you mean encode.crf?"),
         (
             {"media": {"zzz": 1}},
-            "media.zzz (from my.toml): unknown setting; media has tolerant, prefetch",
+            "media.zzz (from my.toml): unknown setting; media has tolerant, prefetch, fields, deinterlace, filters, "
+            "frame_rate",
         ),
         (
             {"shots": 3},

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpen_video.colour import chroma_offset, yuv_from_rgb
-from gpen_video.faces.align import TEMPLATES
-from gpen_video.geometry import apply
+from gpen_video.geometry import TEMPLATES, apply
 from gpen_video.types import (
     ColourSpec,
     Detection,

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gpen_video.faces.align import TEMPLATES, Aligner
-from gpen_video.geometry import invert, scale_of
+from gpen_video.faces.align import Aligner
+from gpen_video.geometry import TEMPLATES, invert, scale_of
 from gpen_video.types import ColourSpec, PixelFormat, TrackedFace
 from tests.faces.scenes import (
     FORMATS,

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpen_video.config.schema import BlendSettings
-from gpen_video.faces.align import TEMPLATES, Aligner
+from gpen_video.faces.align import Aligner
 from gpen_video.faces.mask import face_mask, mask_faces
+from gpen_video.geometry import TEMPLATES
 from gpen_video.types import FrameFaces, RestoredFace
 from tests.faces.scenes import carrier, gray_frame, tracked_at
 

@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 
@@ -151,3 +152,83 @@ def test_equal_crops_give_equal_faces() -> None:
         parameter.normal_()
     crop = torch.randn(1, 3, 32, 32)
     assert torch.equal(net(crop), net(crop.clone()))
+
+
+SMALL = GpenConfig(32, narrow=1 / 8, style_dim=32, mapping_layers=2)
+"""Wide enough at 16 and 32 pixels for Winograd."""
+
+
+def with_random_parameters(config: GpenConfig) -> Gpen:
+    torch.manual_seed(0)
+    net = Gpen(config)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith(("bias", "noise.weight", "generator.input.input")):
+                parameter.add_(torch.randn_like(parameter) / 4)
+    return net
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("per_layer", [False, True])
+def test_the_fast_form_equals_the_plain_one_with_and_without_gradients(batch: int, per_layer: bool) -> None:
+    net = with_random_parameters(SMALL)
+    latent, features = net.encode(torch.randn(batch, 3, 32, 32))
+    if per_layer:
+        latent = latent[:, None] * torch.rand(net.generator.layer_count, 1)
+    plain = net.decode(latent, features)
+    net.use_form("fast")
+    torch.testing.assert_close(net.decode(latent, features), plain, atol=FORMS, rtol=0)
+    with torch.inference_mode():
+        torch.testing.assert_close(net.decode(latent, features), plain, atol=FORMS, rtol=0)
+
+
+@torch.no_grad()
+def test_nothing_kept_outlives_a_change_of_any_parameter() -> None:
+    net = with_random_parameters(SMALL).use_form("fast")
+    crops = torch.randn(1, 3, 32, 32)
+    last = net(crops)
+    kinds = {name: ".".join(name.split(".")[-2:]) for name, _ in net.named_parameters()}
+    for kind in sorted(set(kinds.values())):
+        for name, parameter in net.named_parameters():
+            if kinds[name] == kind:
+                parameter.add_(torch.randn_like(parameter) * 0.1 * parameter.abs().max())
+        face = net(crops)
+        torch.testing.assert_close(face, copy.deepcopy(net)(crops), atol=FORMS, rtol=0, msg=kind)
+        assert not torch.equal(face, last), kind
+        last = face
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_second_derivatives_of_both_forms_are_equal(batch: int) -> None:
+    net = with_random_parameters(GpenConfig(16, narrow=1 / 16, style_dim=32, mapping_layers=2)).double()
+    crops = torch.randn(batch, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+    penalties: dict[str, list[torch.Tensor]] = {}
+    for form in ("plain", "fast"):
+        (slope,) = torch.autograd.grad(net.use_form(form)(crops).square().sum(), crops, create_graph=True)  # type: ignore[arg-type]
+        net.zero_grad()
+        slope.square().sum().backward()
+        penalties[form] = [p.grad.clone() for p in net.parameters() if p.grad is not None]
+    for plain, fast in zip(penalties["plain"], penalties["fast"], strict=True):
+        # The demodulation's sum is single precision in the fast form.
+        torch.testing.assert_close(fast, plain, atol=1e-4 * float(plain.abs().max()), rtol=0)
+
+
+@torch.no_grad()
+def test_the_fast_form_works_under_autocast_and_in_half_precision() -> None:
+    net = with_random_parameters(SMALL).use_form("fast")
+    crops = torch.randn(1, 3, 32, 32)
+    exact = net(crops)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = net(crops).float()
+    low = net.to(torch.bfloat16)(crops.bfloat16()).float()
+    for rounded in (mixed, low):
+        assert float((rounded - exact).abs().mean()) < 0.02 * float(exact.abs().max())
+
+
+def test_a_copy_of_a_used_network_works() -> None:
+    net = with_random_parameters(SMALL).use_form("fast")
+    crops = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        face = net(crops)
+    with torch.no_grad():
+        assert torch.equal(copy.deepcopy(net)(crops), face)

@@ -1,0 +1,87 @@
+"""The restoring network in training."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gpen_video.train.degrade import training_clip
+from gpen_video.train.restoration import Rates, RestorationConfig, RestorationTraining, Weights, _fall, _to_next
+from gpen_video.train.training import Moment
+from tests.train.test_loop import CPU, TINY, Noise, restoration
+
+
+def test_the_map_to_the_next_frame_is_the_clips_motion() -> None:
+    rng = np.random.default_rng(5)
+    portrait = cv2.resize(rng.random((12, 12, 3), np.float32), (64, 64), interpolation=cv2.INTER_LINEAR)
+    clip = training_clip(portrait, rng, 3, stops=(0.0, 0.0))
+    target = torch.from_numpy(clip.target_thwc).permute(0, 3, 1, 2)
+    grid = F.affine_grid(torch.from_numpy(_to_next(clip, 64)), [2, 3, 64, 64], align_corners=False)
+    moved = F.grid_sample(target[:-1], grid, mode="bilinear", align_corners=False)
+    inner = (slice(None), slice(None), slice(8, -8), slice(8, -8))
+    still = (target[:-1] - target[1:])[inner].abs().mean()
+    assert (moved - target[1:])[inner].abs().mean() < 0.25 * still
+
+
+def test_encoder_and_decoder_have_their_own_rates() -> None:
+    training = RestorationTraining(RestorationConfig(network=TINY), Noise(), CPU, seed=0)
+    encoder, decoder = training.optimisers["net"].param_groups
+    assert (encoder["lr"], decoder["lr"]) == (2e-3, 2e-4)
+    named = dict(training.net.named_parameters())
+    of_decoder = {id(p) for p in decoder["params"]}
+    assert {name for name, p in named.items() if id(p) in of_decoder} == {
+        name for name in named if name.startswith("generator.")
+    }
+    assert len(encoder["params"]) + len(decoder["params"]) == len(named)
+
+
+def test_rates_fall_along_a_cosine() -> None:
+    rates = Rates(final=0.1, fall_from=0.5)
+    assert [_fall(rates, at) for at in (0.0, 0.5)] == [1, 1]
+    assert _fall(rates, 0.75) == pytest.approx(0.55)
+    assert _fall(rates, 1.0) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("weights", [{}, {"adversarial": 0.0}, {"steadiness": 1.0, "adversarial": 0.0}])
+def test_training_lowers_the_content_loss(weights: dict[str, float]) -> None:
+    training = restoration(**weights)
+    rng = np.random.default_rng(0)
+    samples = [training.sample(index, rng) for index in range(4)]
+    batch = {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
+    losses = [training.step(batch, Moment(4 * i, 4, 400))["content"].item() for i in range(40)]
+    assert np.mean(losses[-5:]) < 0.8 * losses[0]
+
+
+def test_without_an_adversary_there_is_no_discriminator() -> None:
+    assert set(restoration(adversarial=0.0).modules) == {"net", "average"}
+    assert set(restoration().modules) == {"net", "average", "discriminator"}
+
+
+def test_an_identity_start_restores_the_crop_itself() -> None:
+    config = RestorationConfig(network=TINY, identity_start=True, weights=Weights(adversarial=0.0))
+    training = RestorationTraining(config, Noise(), CPU, seed=0)
+    crops = torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(training.net(crops), crops, atol=1e-5)
+
+
+def test_a_likeness_counts_and_is_needed() -> None:
+    with pytest.raises(ValueError, match="knows persons"):
+        restoration(identity=1.0)
+    config = RestorationConfig(network=TINY, weights=Weights(adversarial=0.0, identity=0.5))
+    calls: list[tuple[int, ...]] = []
+
+    def likeness(made: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        calls.append(tuple(made.shape))
+        return (made - target).square().mean((1, 2, 3))
+
+    training = RestorationTraining(config, Noise(), CPU, seed=0, likeness=likeness)
+    sample = training.sample(0, np.random.default_rng(0))
+    batch = {name: torch.from_numpy(value[None]) for name, value in sample.items()}
+    assert "identity" in training.step(batch, Moment(0, 1, 10))
+    assert calls == [(1, 3, 16, 16)]
+
+
+def test_sheets_show_degraded_restored_and_original() -> None:
+    assert restoration().sheet().shape == (24, 3, 16, 16)
