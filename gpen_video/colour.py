@@ -8,7 +8,7 @@ Where a source does not say what it is:
 - range: limited for YUV, full for ``yuvj*`` names, RGB and gray (FFmpeg's scaler takes them so, too);
 - chroma position: top left for BT.2020, centre for ``yuvj*`` (JFIF), else left (MPEG-2, H.264, H.265).
 
-Samples are taken as they are: transfer curves and primaries play no part here.
+Samples are taken as they are: primaries play no part, nor do transfer curves (for HDR see `gpen_video.faces.curve`).
 """
 
 from dataclasses import dataclass

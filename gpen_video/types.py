@@ -93,6 +93,8 @@ class Picture:
     """One (H, W) array a plane, uint8 or uint16; chroma planes are ceil(W / 2**log2_chroma_w) wide, and so on."""
     format: PixelFormat
     colour: ColourSpec
+    field: Literal["top", "bottom"] | None = None
+    """Which field of an interlaced frame this is, with every other line of it; `None` for a whole frame."""
 
     def __post_init__(self) -> None:
         want = np.uint8 if self.format.bits == 8 else np.uint16
@@ -169,6 +171,9 @@ class VideoInfo:
     sample_aspect_ratio: Fraction | None
     streams: tuple[StreamInfo, ...]
     chapter_count: int
+    first_field: Literal["top", "bottom"] | None = None
+    """The field that the first picture is flagged to show first; `None` for a progressive one. Whether that is true,
+    `media.fields` finds out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ import gpen_video
 
 PACKAGES = [
     "gpen_video",
-    *(f"gpen_video.{name}" for name in ("config", "faces", "media", "pipeline", "restore", "weights")),
+    *(f"gpen_video.{name}" for name in ("config", "faces", "media", "pipeline", "report", "restore", "weights")),
 ]
 
 

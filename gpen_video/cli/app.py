@@ -1,7 +1,7 @@
 """The command: which subcommand, and what becomes of errors.
 
 Exit codes: 0 done, 1 internal error, 2 usage or settings, 3 source, 4 weights, 5 result, 6 training,
-130 stopped by Ctrl-C.
+7 a result that does not stand the comparison with its source, 130 stopped by Ctrl-C.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from gpen_video.cli.console import Console
 from gpen_video.cli.parser import Parser
 from gpen_video.errors import GpenVideoError
 
-COMMANDS: Final = ("inspect", "presets", "train", "weights")
+COMMANDS: Final = ("inspect", "presets", "train", "verify", "weights")
 """Modules beside this one; each has `build_parser` and `run`, as has `restore`, which needs no name."""
 
 

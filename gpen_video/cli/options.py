@@ -25,12 +25,11 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     )
     _add(group, "--set", "SECTION.KEY=VALUE", _assignment, "any setting by name; may be given more than once")
     _add(group, "--device", "NAME", _text("restore", "device"), "auto, cpu, cuda, cuda:1, mps")
-    group.add_argument(
+    _flag(
+        group,
         "--tolerant",
-        dest="overrides",
-        action="append_const",
-        const={"media": {"tolerant": True}},
-        help="use a damaged film up to its last good frame, with a warning, instead of refusing it",
+        {"media": {"tolerant": True}},
+        "use a damaged film up to its last good frame, with a warning, instead of refusing it",
     )
     group.add_argument("--offline", action="store_true", help="never fetch weights")
 
@@ -43,6 +42,19 @@ def add_result_options(parser: argparse.ArgumentParser) -> None:
     _add(group, "--codec", "NAME", _text("encode", "codec"), "FFmpeg's encoder: libx264, ffv1, prores_ks …")
     _add(group, "--crf", "N", _number("encode.crf"), "constant rate factor, lower is better; none for the codec's own")
     _add(group, "--pix-fmt", "NAME", _text("encode", "pix_fmt"), "FFmpeg's pixel format, instead of the source's")
+    _flag(group, "--strict", {"encode": {"strict": True}}, "refuse to start if the result cannot hold everything")
+    _add(
+        group, "--grain", "match|none", _text("blend", "grain"), "give restored faces the grain of the film around them"
+    )
+    _add(
+        group,
+        "--chroma",
+        "auto|keep|restore",
+        _text("blend", "chroma"),
+        "whether colour is written, or brightness only",
+    )
+    _flag(group, "--deinterlace", {"media": {"deinterlace": True}}, "make interlaced film progressive (bwdif)")
+    _add(group, "--frame-rate", "RATE", _text("media", "frame_rate"), "of an image sequence: 24, 24000/1001 …")
     _add(group, "--encoder-option", "KEY=VALUE", _encoder_option, "any option of the encoder; may be repeated")
 
 
@@ -70,6 +82,10 @@ def _add(
     group: argparse._ArgumentGroup, flag: str, metavar: str, parse: Callable[[str], _Override], explanation: str
 ) -> None:
     group.add_argument(flag, dest="overrides", action="append", metavar=metavar, type=parse, help=explanation)
+
+
+def _flag(group: argparse._ArgumentGroup, flag: str, override: _Override, explanation: str) -> None:
+    group.add_argument(flag, dest="overrides", action="append_const", const=override, help=explanation)
 
 
 def _assignment(text: str) -> _Override:

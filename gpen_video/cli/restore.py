@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ other commands, each with its own --help:
   gpen-video presets list|show NAME            settings for one kind of footage each
   gpen-video weights list|fetch|verify|path    the networks' weights
   gpen-video inspect IN                        streams, shots and faces of a film, without restoring it
+  gpen-video verify IN OUT REPORT              what was changed in OUT and what was not
+  gpen-video train ...                         train networks of your own
 
 A file that is called like a command is written ./presets; a name that starts with a dash comes after --.
 """
@@ -30,6 +33,7 @@ def build_parser() -> Parser:
     parser.add_argument("source", metavar="IN", type=Path, help="the film")
     parser.add_argument("target", metavar="OUT", type=Path, help="the result; its name decides the container")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    _add_extras(parser)
     parser.add_argument("--dry-run", action="store_true", help="print streams, settings and what would be lost; stop")
     parser.add_argument("--version", action=PrintVersion, nargs=0, help="print the version and exit")
     add_loudness(parser)
@@ -42,26 +46,60 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Restore, or say what would be done."""
     resolved = resolve_options(arguments)  # before torch is imported: a typing error is answered at once
     from gpen_video.cli.progress import RunDisplay, clock, shares
-    from gpen_video.pipeline import plan_run, restore_video
+    from gpen_video.cli.verify import print_findings
+    from gpen_video.pipeline import Extras, plan_run, restore_video
 
     source, target = arguments.source, arguments.target
+    extras = Extras(
+        report=arguments.report,
+        matte=arguments.matte,
+        layer=arguments.layer,
+        framemd5=arguments.framemd5,
+        verify=arguments.verify,
+    )
     if arguments.dry_run:
-        plan = plan_run(source, target, resolved.settings, offline=arguments.offline, overwrite=arguments.overwrite)
+        plan = plan_run(
+            source,
+            target,
+            resolved.settings,
+            offline=arguments.offline,
+            overwrite=arguments.overwrite,
+            extras=extras,
+        )
         _print_plan(plan, resolved, console)
         return
     with RunDisplay(console) as display:
         summary = restore_video(
             source,
             target,
-            resolved.settings,
+            resolved,
             overwrite=arguments.overwrite,
             offline=arguments.offline,
             observer=display,
+            extras=extras,
+            command_line=sys.argv,
         )
+    if summary.verification is not None:
+        print_findings(summary.verification, console)
     console.note(
         f"{summary.target}: {summary.frames} frames, {summary.faces} faces in {summary.tracks} tracks and "
         f"{summary.shots} shots, {clock(summary.seconds)} ({shares(summary.stage_seconds)})"
     )
+
+
+def _add_extras(parser: Parser) -> None:
+    group = parser.add_argument_group("beside the result")
+    group.add_argument(
+        "--report", metavar="FILE.json", type=Path, help="treatment record: what was done, to the sample"
+    )
+    group.add_argument(
+        "--verify", action="store_true", help="compare result and source before the result appears; print what is found"
+    )
+    group.add_argument("--matte", metavar="FILE.mkv", type=Path, help="the blended masks, as a film (FFV1)")
+    group.add_argument(
+        "--layer", metavar="FILE.mkv|.mov", type=Path, help="the restored faces with alpha (FFV1, or ProRes 4444)"
+    )
+    group.add_argument("--framemd5", action="store_true", help="checksums of every frame of source and result")
 
 
 def _print_plan(plan: RunPlan, resolved: ResolvedSettings, console: Console) -> None:

@@ -49,6 +49,13 @@ class ResolvedSettings:
     sources: Mapping[str, str]
     """Dotted key -> layer name, ``default`` where no layer states it; every setting is listed, in schema order."""
 
+    @classmethod
+    def stated(cls, settings: Settings, source: str = "library call") -> "ResolvedSettings":
+        """Settings that a program has made: what differs from the default is `source`'s."""
+        values, defaults = (dict(_flatten(given.model_dump())) for given in (settings, Settings()))
+        names = {key: "default" if defaults.get(key) == value else source for key, value in values.items()}
+        return cls(settings, names)
+
     def items(self) -> Iterator[tuple[str, Any, str]]:
         """Every setting as dotted key, value and source."""
         values = dict(_flatten(self.settings.model_dump()))

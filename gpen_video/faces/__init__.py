@@ -2,20 +2,29 @@
 
 from gpen_video.faces.align import Aligner
 from gpen_video.faces.detect import Detector, RetinaFaceDetector
+from gpen_video.faces.grain import GRAIN_DELAY, match_grain
+from gpen_video.faces.layer import LayeredFrame, LayerWish, layer_format, matte_format, paste_layers
 from gpen_video.faces.mask import Masker, mask_faces
 from gpen_video.faces.paste import paste_faces
 from gpen_video.faces.thumbnail import detection_in_frame, upright_rgb
 from gpen_video.faces.track import Tracker, track_delay, track_faces
 
 __all__ = [
+    "GRAIN_DELAY",
     "Aligner",
     "Detector",
+    "LayerWish",
+    "LayeredFrame",
     "Masker",
     "RetinaFaceDetector",
     "Tracker",
     "detection_in_frame",
+    "layer_format",
     "mask_faces",
+    "match_grain",
+    "matte_format",
     "paste_faces",
+    "paste_layers",
     "track_delay",
     "track_faces",
     "upright_rgb",

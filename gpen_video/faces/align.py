@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpen_video.colour import rgb_from_yuv
+from gpen_video.faces.curve import curve_of
 from gpen_video.faces.planes import plane_groups
 from gpen_video.faces.resample import resample
 from gpen_video.geometry import TEMPLATES, apply, compose, invert, scaling, similarity
@@ -50,13 +51,14 @@ class Aligner:
         return compose(similarity(square_5xy, self._template_5xy), self._square_from_frame)
 
     def crop(self, frame: Frame, face: TrackedFace) -> FaceCrop:
-        """Cut one face out, without aliasing where it is larger than the crop."""
+        """Cut one face out, without aliasing where it is larger than the crop; HDR comes as SDR would have it."""
         frame_from_crop = invert(self.crop_from_frame(face.landmarks_5xy))
         samples = _crop_samples(frame.picture, frame_from_crop, self._size)
         picture = frame.picture
         to_rgb = rgb_from_yuv(picture.colour, picture.format, picture.height)
-        rgb_hwc = cv2.transform(samples, np.column_stack([to_rgb.matrix, to_rgb.offset]))
-        return FaceCrop(face, np.asarray(rgb_hwc, np.float32), frame_from_crop)
+        rgb_hwc = np.asarray(cv2.transform(samples, np.column_stack([to_rgb.matrix, to_rgb.offset])), np.float32)
+        curve = curve_of(picture.colour.transfer)
+        return FaceCrop(face, rgb_hwc if curve is None else curve.shown_from_signal(rgb_hwc), frame_from_crop)
 
 
 def _crop_samples(picture: Picture, frame_from_crop: Float64, size: int) -> NDArray[np.float32]:

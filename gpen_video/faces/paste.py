@@ -5,7 +5,7 @@ the frame, a network that changes nothing changes not one sample, and outside th
 """
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import cv2
@@ -14,19 +14,49 @@ from numpy.typing import NDArray
 
 from gpen_video.colour import luma_weights, yuv_from_rgb
 from gpen_video.config.schema import BlendSettings
+from gpen_video.faces.curve import curve_of
 from gpen_video.faces.planes import PlaneGroup, plane_groups
-from gpen_video.faces.resample import Roi, resample, resample_linear, roi_around
+from gpen_video.faces.resample import Roi, resample, resample_linear
+from gpen_video.faces.support import plane_from_crop, support_roi
 from gpen_video.faces.tone import Chroma, ChromaGate
-from gpen_video.geometry import apply, compose, corners, invert, scaling
+from gpen_video.geometry import compose, invert, scaling
 from gpen_video.streams import closing_upstream
 from gpen_video.types import Frame, FrameFaces, MaskedFace, Picture, Plane
 
 Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What is added to planes that share a grid, in one region of them."""
+
+    group: PlaneGroup
+    roi: Roi
+    change_hwc: Float32
+    """(H, W, planes of the group) in sample values: sum(mask * change) / max(1, sum(mask)), before rounding."""
+    cover_hw: Float32
+    """(H, W) sum of the masks on this grid; above 1 where faces overlap."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pasted:
+    """A frame with its faces pasted, and how it came about."""
+
+    frame: Frame
+    source: Picture
+    changes: tuple[Change, ...]
+    """None for a frame without faces; masks of faces that the network left as they were are not among them."""
 
 
 def paste_faces(stream: Iterable[FrameFaces[MaskedFace]], settings: BlendSettings) -> Generator[Frame, None, None]:
     """Paste the faces of each frame; no delay. Whether chroma is written is decided along each track."""
+    with closing_upstream(paste_changes(stream, settings)) as pasted:
+        for item in pasted:
+            yield item.frame
+
+
+def paste_changes(stream: Iterable[FrameFaces[MaskedFace]], settings: BlendSettings) -> Generator[Pasted, None, None]:
+    """`paste_faces`, with what was added handed on; no delay."""
     gate = ChromaGate(settings.chroma)
     with closing_upstream(stream):
         for item in stream:
@@ -44,13 +74,18 @@ def paste(item: FrameFaces[MaskedFace], chroma: Chroma = "auto") -> Frame:
         chroma: ``keep`` changes brightness only, ``restore`` colour too, ``auto`` colour where the source face has
             some (see `gpen_video.faces.tone`).
     """
+    return paste_change(item, chroma).frame
+
+
+def paste_change(item: FrameFaces[MaskedFace], chroma: Chroma = "auto") -> Pasted:
+    """`paste`, with what was added."""
     return _paste(item, ChromaGate(chroma).gains(item))
 
 
-def _paste(item: FrameFaces[MaskedFace], chroma_gains: Sequence[float]) -> Frame:
+def _paste(item: FrameFaces[MaskedFace], chroma_gains: Sequence[float]) -> Pasted:
     picture = item.frame.picture
     changes = [_sample_change(face, gain, picture) for face, gain in zip(item.faces, chroma_gains, strict=True)]
-    planes = list(picture.planes)
+    planes, added = list(picture.planes), list[Change]()
     for group in plane_groups(picture):
         if 0 not in group.indices and not any(chroma_gains):
             continue
@@ -59,12 +94,14 @@ def _paste(item: FrameFaces[MaskedFace], chroma_gains: Sequence[float]) -> Frame
             for face, change in zip(item.faces, changes, strict=True)
             if (patch := _warped(face, change[..., group.channels], group, planes[group.indices[0]])) is not None
         ]
-        for roi, change in _merged(patches):
+        for merged in _merged(patches, group):
+            added.append(merged)
             for channel, index in enumerate(group.indices):
-                planes[index] = _added(planes[index], picture.planes[index], roi, change[..., channel], picture)
-    if all(new is old for new, old in zip(planes, picture.planes, strict=True)):
-        return item.frame
-    return item.with_picture(Picture(tuple(planes), picture.format, picture.colour))
+                change = merged.change_hwc[..., channel]
+                planes[index] = _added(planes[index], picture.planes[index], merged.roi, change, picture)
+    untouched = all(new is old for new, old in zip(planes, picture.planes, strict=True))
+    frame = item.frame if untouched else item.with_picture(replace(picture, planes=tuple(planes)))
+    return Pasted(frame, picture, tuple(added))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +115,11 @@ class _Patch:
 
 
 def _sample_change(face: MaskedFace, chroma_gain: float, picture: Picture) -> Float32:
-    """(S, S, planes) restored less crop, in the picture's sample values. A linear map: offsets cancel."""
+    """(S, S, planes) restored less crop, in the picture's sample values. Linear but for HDR: offsets cancel."""
     difference = face.restored.rgb_hwc - face.restored.crop.rgb_hwc
+    curve = curve_of(picture.colour.transfer)
+    if curve is not None:
+        difference = curve.signal_change(face.restored.crop.rgb_hwc, difference)
     source = (picture.colour, picture.format, picture.height)
     matrix = yuv_from_rgb(*source).matrix
     if chroma_gain < 1:  # a gray change has no chroma, and is equal in R, G and B
@@ -90,30 +130,19 @@ def _sample_change(face: MaskedFace, chroma_gain: float, picture: Picture) -> Fl
 
 def _warped(face: MaskedFace, change_hwc: Float32, group: PlaneGroup, plane: Plane) -> _Patch | None:
     """The face on the grid of a plane; `None` where its mask does not reach the plane."""
-    support = _support(face.alpha_hw)
-    if support is None or not change_hwc.any():
-        return None
-    plane_from_crop = compose(invert(group.frame_from_plane), face.restored.crop.frame_from_crop_2x3)
+    from_crop = plane_from_crop(face, group)
     height, width = plane.shape
-    roi = roi_around(apply(plane_from_crop, corners(support)), 1, (width, height))
-    if min(roi.size_wh) <= 0:
+    roi = support_roi(face.alpha_hw, from_crop, (width, height))
+    if roi is None or not change_hwc.any():
         return None
-    crop_from_roi = compose(invert(plane_from_crop), scaling(1, 1, roi.left, roi.top))
+    crop_from_roi = compose(invert(from_crop), scaling(1, 1, roi.left, roi.top))
     alpha = resample_linear(face.alpha_hw, crop_from_roi, roi.size_wh)
     return _Patch(roi, alpha, resample((change_hwc,), crop_from_roi, roi.size_wh))
 
 
-def _support(alpha_hw: Float32) -> Float64 | None:
-    """(4,) box around the mask's non-zero pixels and one more, beyond which interpolation gives 0."""
-    rows, columns = np.flatnonzero(alpha_hw.any(axis=1)), np.flatnonzero(alpha_hw.any(axis=0))
-    if not len(rows):
-        return None
-    return np.array([columns[0] - 1, rows[0] - 1, columns[-1] + 1, rows[-1] + 1], np.float64)
-
-
-def _merged(patches: Sequence[_Patch]) -> list[tuple[Roi, Float32]]:
-    """What to add where: sum(alpha * change) / max(1, sum(alpha)), one region for patches that overlap."""
-    merged: list[tuple[Roi, Float32]] = []
+def _merged(patches: Sequence[_Patch], group: PlaneGroup) -> list[Change]:
+    """What to add where, one region for patches that overlap."""
+    merged: list[Change] = []
     for cluster in _clusters(patches):
         roi = reduce(Roi.union, (patch.roi for patch in cluster))
         width, height = roi.size_wh
@@ -124,7 +153,7 @@ def _merged(patches: Sequence[_Patch]) -> list[tuple[Roi, Float32]]:
             change[part] += patch.alpha_hw[..., None] * patch.change_hwc
             cover[part] += patch.alpha_hw[..., None]
         change /= np.maximum(cover, 1)
-        merged.append((roi, change))
+        merged.append(Change(group, roi, change, cover[..., 0]))
     return merged
 
 

@@ -17,7 +17,9 @@ class PlaneGroup:
     indices: tuple[int, ...]
     """Into `Picture.planes`; alpha is in no group."""
     frame_from_plane: NDArray[np.float64]
-    """(2, 3): from plane pixels to frame (luma) pixels, chroma siting included."""
+    """(2, 3): from plane pixels to frame (luma) pixels, chroma siting included. For a field the frame's grid is that of
+    the top field, half as high as the film: between its lines lie the bottom field's, so that a still face has the same
+    place in both."""
 
     @property
     def channels(self) -> slice:
@@ -28,11 +30,14 @@ class PlaneGroup:
 def plane_groups(picture: Picture) -> tuple[PlaneGroup, ...]:
     """One group for gray, RGB and 4:4:4; luma and chroma apart where chroma is subsampled."""
     fmt = picture.format
-    whole = scaling(1, 1)
+    half_line = 0.5 if picture.field == "bottom" else 0.0
+    whole = scaling(1, 1, 0, half_line)
     if fmt.family == "gray":
         return (PlaneGroup((0,), whole),)
     if fmt.log2_chroma_w == fmt.log2_chroma_h == 0:
         return (PlaneGroup((0, 1, 2), whole),)
-    offset = chroma_offset(picture.colour, fmt)
-    chroma = scaling(2**fmt.log2_chroma_w, 2**fmt.log2_chroma_h, *offset)
+    right, below = chroma_offset(picture.colour, fmt)
+    if picture.field is not None:  # the siting is stated for the lines of the frame, twice as close
+        below = below / 2 + half_line * 2**fmt.log2_chroma_h
+    chroma = scaling(2**fmt.log2_chroma_w, 2**fmt.log2_chroma_h, right, below)
     return PlaneGroup((0,), whole), PlaneGroup((1, 2), chroma)

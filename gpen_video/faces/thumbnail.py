@@ -34,13 +34,14 @@ def upright_rgb(
     scale = min(1.0, long_side / square_wh.max())
     width, height = np.maximum(1, np.rint(square_wh * scale)).astype(int).tolist()
 
-    indices = [index for group in plane_groups(picture) for index in group.indices]
+    groups = plane_groups(picture)
+    indices = [index for group in groups for index in group.indices]
     samples = np.dstack([_scaled(picture.planes[index], (width, height)) for index in indices])
     to_rgb = rgb_from_yuv(picture.colour, picture.format, picture.height)
     to_8_bit = np.column_stack([to_rgb.matrix, to_rgb.offset]) * np.float32(255)
     rgb_hwc = np.clip(np.rint(cv2.transform(samples.astype(np.float32), to_8_bit)), 0, 255).astype(np.uint8)
 
-    frame_from_scaled = full_from_resized(frame_wh, (width, height))
+    frame_from_scaled = compose(groups[0].frame_from_plane, full_from_resized(frame_wh, (width, height)))
     scaled_from_upright = invert(upright_from_coded((width, height), rotation))
     turned = np.ascontiguousarray(np.rot90(rgb_hwc, -rotation // 90))
     return turned, compose(frame_from_scaled, scaled_from_upright)

@@ -5,13 +5,23 @@
 appear whole or not at all.
 """
 
-from gpen_video.media.assemble import Carriage, CarriedStream, assemble, container_of, plan_carriage
+from gpen_video.media.assemble import assemble, container_of, plan_carriage
 from gpen_video.media.binary import ffmpeg_binary
+from gpen_video.media.carriage import Carriage, CarriedStream
 from gpen_video.media.decode import decode
 from gpen_video.media.encode import EncoderPlan, EncodeSummary, check_encoder, encode
+from gpen_video.media.fields import FieldReport, look_at_fields, split_fields, weave_fields
+from gpen_video.media.filters import deinterlace, filter_warning, filtered, filtered_info, joined
+from gpen_video.media.framemd5 import write_framemd5
 from gpen_video.media.join import join
 from gpen_video.media.probe import PictureDetails, picture_details, probe
 from gpen_video.media.shots import SHOT_DELAY, mark_shots
+from gpen_video.media.side_output import (
+    check_side_targets,
+    needs_full_chroma,
+    plan_side_output,
+    written_side_output,
+)
 from gpen_video.media.staging import StagedOutput, check_target, staged_output
 
 __all__ = [
@@ -20,19 +30,33 @@ __all__ = [
     "CarriedStream",
     "EncodeSummary",
     "EncoderPlan",
+    "FieldReport",
     "PictureDetails",
     "StagedOutput",
     "assemble",
     "check_encoder",
+    "check_side_targets",
     "check_target",
     "container_of",
     "decode",
+    "deinterlace",
     "encode",
     "ffmpeg_binary",
+    "filter_warning",
+    "filtered",
+    "filtered_info",
     "join",
+    "joined",
+    "look_at_fields",
     "mark_shots",
+    "needs_full_chroma",
     "picture_details",
     "plan_carriage",
+    "plan_side_output",
     "probe",
+    "split_fields",
     "staged_output",
+    "weave_fields",
+    "write_framemd5",
+    "written_side_output",
 ]

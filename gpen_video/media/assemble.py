@@ -6,25 +6,29 @@ know. What the target's container cannot hold is found out beforehand, by trying
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import ffmpeg
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 
 from gpen_video.config.schema import EncodeSettings
 from gpen_video.errors import EncodeError, OutputError, UsageError
 from gpen_video.media.binary import file_url, run
+from gpen_video.media.carriage import Carriage, CarriedStream
+from gpen_video.media.colour_check import contradictions
 from gpen_video.media.colour_tags import ffmpeg_options
-from gpen_video.media.encode import EncoderPlan, check_encoder, encode
-from gpen_video.media.probe import PictureDetails, as_fraction, opened, picture_details
-from gpen_video.types import Frame, Picture, StreamInfo, Timestamp, VideoInfo
+from gpen_video.media.encode import check_encoder, encode
+from gpen_video.media.images_out import image_names, plan_images, write_images
+from gpen_video.media.probe import PictureDetails, as_fraction, opened, opened_source, picture_details
+from gpen_video.media.sequence import ImageSequence, find_sequence
+from gpen_video.media.trial_frames import black_frames, side_data_of_black
+from gpen_video.types import ColourSpec, StreamInfo, VideoInfo
 
 _MOV_FAMILY = ("mp4", "mov", "ipod", "3gp", "3g2", "psp", "f4v")
 _MATROSKA_FAMILY = ("matroska", "webm")
@@ -32,7 +36,6 @@ _TEXT_FOR = {**dict.fromkeys(_MOV_FAMILY, "mov_text"), "matroska": "subrip", "we
 _STYLED_TEXT = ("ass", "ssa", "mov_text")
 _COARSEST_MOVIE_CLOCK = 90_000  # ticks a second, in which MOV counts the pause before a track's first sample
 _TRIAL_SECONDS = "0.2"  # of the source's other streams
-_TRIAL_STEPS = (0, 1, 2, 1, 3, 1, 1, 2, 1)  # frames between the trial's pictures: uneven, as a film's may be
 _KEPT = Fraction(1, 1000)  # seconds by which a time may be off, because Matroska counts in such
 _OUR_OWN_TAGS = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "creation_time", "handler_name")
@@ -40,34 +43,6 @@ _OUR_OWN_TAGS = frozenset(
 """Tags that writers make themselves or that belong to the container, lower case."""
 _STALE_TAGS = ("BPS", "NUMBER_OF_BYTES", "NUMBER_OF_FRAMES", "DURATION")
 """mkvmerge's statistics of a stream, no longer true of the restored one; with and without ``-eng``."""
-
-
-@dataclass(frozen=True, slots=True)
-class CarriedStream:
-    """A stream of the result."""
-
-    source_index: int
-    """Which stream of the source it comes from."""
-    action: Literal["restored", "copied", "converted"]
-    codec: str | None = None
-    """What text is converted to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Carriage:
-    """How the result will be put together, found out before work starts."""
-
-    container: str
-    """FFmpeg's name of the writer."""
-    streams: tuple[CarriedStream, ...]
-    """In the order of the result, which is the source's."""
-    details: PictureDetails
-    encoder: EncoderPlan
-    writer_options: dict[str, str]
-    notes: tuple[str, ...]
-    """What will differ without being lost, one line each."""
-    losses: tuple[str, ...]
-    """What the result cannot hold, one line each; empty if all comes along."""
 
 
 def container_of(target: Path) -> str:
@@ -84,24 +59,41 @@ def container_of(target: Path) -> str:
         ) from error
 
 
-def plan_carriage(info: VideoInfo, target: Path, settings: EncodeSettings) -> Carriage:
+def plan_carriage(info: VideoInfo, target: Path, settings: EncodeSettings, *, deinterlaced: bool = False) -> Carriage:
     """Find out what comes along into `target`, by assembling a fraction of a second of it in a temporary folder.
 
     Args:
         info: The source.
         target: The result, of which the ending is looked at; nothing is written to it.
         settings: The encoder's.
+        deinterlaced: Whether the pictures have no fields any more, whatever the source's tags say.
 
     Raises:
         UsageError: The ending of `target` is unknown.
         ConfigError: See `encode.check_encoder`.
         EncodeError: See there, or the container cannot hold the codec.
-        OutputError: The trial failed for a reason of its own.
+        OutputError: The trial failed for a reason of its own, or something would be lost and `settings.strict` is set.
     """
+    carriage = _planned(info, target, settings, deinterlaced=deinterlaced)
+    losses = (*carriage.encoder.losses, *carriage.losses)
+    if settings.strict and losses:
+        raise OutputError(
+            f"{target} would not hold everything of {info.path}, and encode.strict is set: {'; '.join(losses)}"
+        )
+    return carriage
+
+
+def _planned(info: VideoInfo, target: Path, settings: EncodeSettings, *, deinterlaced: bool) -> Carriage:
+    names = image_names(target, info.path)
+    if names is not None:
+        return plan_images(info, names, settings)
     container = container_of(target)
     details = picture_details(info)
-    encoder = check_encoder(info, settings)
-    bare = Carriage(container, (CarriedStream(info.stream_index, "restored"),), details, encoder, {}, (), ())
+    if deinterlaced:
+        details = replace(details, field_order=None)
+    encoder = check_encoder(info, settings, details)
+    restored = CarriedStream(info.stream_index, "restored")
+    bare = Carriage(container, (restored,), details, encoder, {}, (), (), settings=settings)
     with tempfile.TemporaryDirectory(prefix="gpen-video-") as folder:
         trial = _Trial(info, Path(folder), settings)
         reason = trial.refusal(bare)
@@ -124,12 +116,15 @@ def assemble(video: Path, info: VideoInfo, target_part: Path, carriage: Carriage
     Args:
         video: From `encode`, or from `join`.
         info: The source.
-        target_part: The file to write, whatever its name.
+        target_part: The file to write, whatever its name; for an image sequence a new or empty folder.
         carriage: From `plan_carriage` for the same source, kind of target and encoder.
 
     Raises:
         OutputError: It cannot be written.
     """
+    if carriage.images is not None:
+        write_images(video, info, target_part, carriage)
+        return
     _run(video, info, target_part, carriage, purpose=f"write {target_part}")
 
 
@@ -178,7 +173,7 @@ def _with_tags(carriage: Carriage, info: VideoInfo, trial: "_Trial") -> Carriage
     losses = [f"the tag {name!r}: {carriage.container} has no place for it" for name in missing]
     losses += [f"{what}: it does not survive encoding" for what in carriage.details.embedded]
     losses += trial.missing_parts(carriage)
-    notes = list(carriage.notes)
+    notes = [*carriage.notes, *contradictions(info, carriage.details.container_colour)]
     if carriage.container in _MATROSKA_FAMILY and 1000 % info.time_base.denominator:
         notes.append("Matroska counts in milliseconds: times between two of them are rounded")
     return replace(carriage, notes=tuple(notes), losses=(*carriage.losses, *losses))
@@ -190,8 +185,8 @@ class _Trial:
     def __init__(self, info: VideoInfo, folder: Path, settings: EncodeSettings) -> None:
         self._info = info
         self._video, self._result = folder / "video", folder / "result"
-        encode(_black(info), self._video, like=info, settings=settings)
-        with opened(info.path) as source:
+        encode(black_frames(info), self._video, like=info, settings=settings, side_data=side_data_of_black(info))
+        with opened_source(info) as source:
             self._tags = dict(source.metadata)
             self._stream_tags = {stream.index: dict(stream.metadata) for stream in source.streams}
 
@@ -205,7 +200,7 @@ class _Trial:
 
     def keeps_times(self) -> bool:
         """Whether the frames of the last result, of the restored video alone, are shown when they should be."""
-        want = [frame.time.seconds for frame in _black(self._info)]
+        want = [frame.time.seconds for frame in black_frames(self._info)]
         with opened(self._result) as result:
             try:
                 frames = list(result.decode(video=0))
@@ -220,11 +215,15 @@ class _Trial:
             missing = _missing(self._tags, result.metadata)
             for stream, carried in zip(_real_streams(result, carriage), carriage.streams, strict=False):
                 tags = self._stream_tags[carried.source_index]
-                wanted = {key: value for key, value in tags.items() if key in ("title", "timecode")}
+                wanted = {key: value for key, value in tags.items() if key.lower() in ("title", "timecode")}
                 missing += [f"{key} of stream {carried.source_index}" for key in _missing(wanted, stream.metadata)]
                 language = tags.get("language", "und")
                 if language != "und" and stream.metadata.get("language", "und") == "und":
                     missing.append(f"language of stream {carried.source_index}")
+            holders = (result.metadata, *(stream.metadata for stream in result.streams))
+            is_told = any(name.lower() == "timecode" for tags in holders for name in tags)
+            if carriage.details.timecode is not None and not is_told:
+                missing.append(f"timecode (from the pictures: {carriage.details.timecode})")
         return missing
 
     def missing_parts(self, carriage: Carriage) -> list[str]:
@@ -244,9 +243,9 @@ class _Trial:
         written = picture_details(replace(info, path=self._result, stream_index=index))
         if (written.rotation, written.mirrored) != (carriage.details.rotation, carriage.details.mirrored):
             lines.append(f"the rotation by {carriage.details.rotation} degrees: {carriage.container} cannot hold it")
-        if written.field_order != carriage.details.field_order:
+        if _first_field(written.field_order) != _first_field(carriage.details.field_order):
             lines.append(f"the field order ({carriage.details.field_order}): {carriage.container} cannot hold it")
-        return lines
+        return lines + _lost_side_data(carriage, written)
 
     def is_chapter_track(self, stream: StreamInfo) -> bool:
         """Whether a data stream is MOV's way of writing chapters."""
@@ -255,7 +254,26 @@ class _Trial:
 
     def is_timecode_track(self, stream: StreamInfo) -> bool:
         """Whether a data stream is MOV's way of writing the timecode."""
-        return stream.kind == "data" and "timecode" in self._stream_tags[stream.index]
+        return stream.kind == "data" and "timecode" in map(str.lower, self._stream_tags[stream.index])
+
+
+def _first_field(order: str | None) -> str | None:
+    """``t`` or ``b``: the second letter only says how the fields are stored, which the container decides."""
+    return order and order[0]
+
+
+def _lost_side_data(carriage: Carriage, written: PictureDetails) -> list[str]:
+    """What the pictures and the container of the trial's result do not say any more."""
+    want, have = carriage.details, written
+    both = f"{carriage.encoder.codec} in {carriage.container}"
+    cases = [
+        (want.hdr.mastering, have.hdr.mastering, "HDR10 mastering display metadata"),
+        (want.hdr.light, have.hdr.light, "HDR10 content light level"),
+        (want.hdr.ambient, have.hdr.ambient, "HDR ambient viewing environment"),
+        (want.has_captions, have.has_captions, "closed captions embedded in the pictures (CEA-608/708)"),
+        (want.has_active_format, have.has_active_format, "the active format description"),
+    ]
+    return [f"{what}: {both} cannot hold it" for wanted, got, what in cases if wanted and not got]
 
 
 def _place_among_videos(info: VideoInfo, carriage: Carriage) -> int:
@@ -278,27 +296,13 @@ def _missing(wanted: dict[str, str], have: dict[str, str]) -> list[str]:
     )
 
 
-def _black(info: VideoInfo) -> Iterable[Frame]:
-    """A few black frames of the film's format."""
-    fmt = info.format
-    luma = (info.height, info.width)
-    chroma = (-(-info.height // 2**fmt.log2_chroma_h), -(-info.width // 2**fmt.log2_chroma_w))
-    shapes = [luma] if fmt.family == "gray" else [luma, chroma, chroma]
-    dtype = np.uint8 if fmt.bits == 8 else np.uint16
-    planes = tuple(np.zeros(shape, dtype) for shape in [*shapes, *([luma] if fmt.has_alpha else [])])
-    rate = info.average_frame_rate
-    step = max(1, round(1 / (rate * info.time_base))) if rate else 1
-    pts = max(info.start_pts or 0, 0)
-    for index, steps in enumerate(_TRIAL_STEPS):
-        pts += steps * step
-        yield Frame(index, Timestamp(pts, info.time_base), Picture(planes, fmt, info.colour), step)
-
-
 def _run(
     video: Path, info: VideoInfo, result: Path, carriage: Carriage, *, purpose: str, seconds: str | None = None
 ) -> None:
     restored = ffmpeg.input(file_url(video), **_orientation(carriage.details))
-    source = ffmpeg.input(file_url(info.path), **({} if seconds is None else {"t": seconds}))
+    images = find_sequence(info.path)
+    url = images.url if images else file_url(info.path)
+    source = ffmpeg.input(url, **_source_options(info, images), **({} if seconds is None else {"t": seconds}))
     chosen = [
         restored["v:0"] if carried.action == "restored" else source[str(carried.source_index)]
         for carried in carriage.streams
@@ -308,9 +312,15 @@ def _run(
         node = ffmpeg.output(*chosen, file_url(result), **_output_options(info, carriage, place))
         arguments = ffmpeg.get_args(node)
         inputs = [value for key, value in itertools.pairwise(arguments) if key == "-i"]
-        if inputs[place] == file_url(info.path):
+        if inputs[place] == url:
             break
-    run(node, extra=_without_stale_tags(carriage), purpose=purpose)
+    run(node, extra=(*_without_stale_tags(carriage), *_timecode(carriage)), purpose=purpose)
+
+
+def _source_options(info: VideoInfo, images: ImageSequence | None) -> dict[str, str]:
+    if images is None or info.average_frame_rate is None:
+        return {}
+    return {"f": "image2", **images.demuxer_options(info.average_frame_rate)}
 
 
 def _orientation(details: PictureDetails) -> dict[str, str | None]:
@@ -344,7 +354,7 @@ def _output_options(info: VideoInfo, carriage: Carriage, source: int) -> dict[st
 
 def _stream_options(info: VideoInfo, carriage: Carriage, source_place: int) -> dict[str, str | None]:
     options: dict[str, str | None] = {}
-    with opened(info.path) as source:
+    with opened_source(info) as source:
         for place, carried in enumerate(carriage.streams):
             options[f"map_metadata:s:{place}"] = f"{source_place}:s:{carried.source_index}"
             options[f"disposition:{place}"] = _disposition(source.streams[carried.source_index].disposition)
@@ -352,11 +362,28 @@ def _stream_options(info: VideoInfo, carriage: Carriage, source_place: int) -> d
                 options[f"c:{place}"] = carried.codec
             if carried.action == "restored":
                 # Some encoders do not write these (FFV1: none of them), so the container is told.
-                for name, value in ffmpeg_options(carriage.encoder.colour).items():
+                for name, value in ffmpeg_options(_container_colour(info, carriage)).items():
                     options[f"{name}:{place}"] = value
                 if carriage.details.field_order is not None:
                     options[f"field_order:{place}"] = carriage.details.field_order
     return options
+
+
+def _container_colour(info: VideoInfo, carriage: Carriage) -> ColourSpec:
+    """The container's own tags come along even where they contradict the pictures'."""
+    coded, stated = carriage.encoder.colour, carriage.details.container_colour
+    if coded != info.colour:
+        return coded  # the samples are others, so are their tags
+    own = {field.name: getattr(stated, field.name) for field in fields(stated)}
+    return replace(coded, **{name: value for name, value in own.items() if value is not None})
+
+
+def _timecode(carriage: Carriage) -> Sequence[str]:
+    """The timecode of the pictures as a tag."""
+    if carriage.details.timecode is None:
+        return ()
+    place = [carried.action for carried in carriage.streams].index("restored")
+    return f"-metadata:s:{place}", f"timecode={carriage.details.timecode}"
 
 
 def _disposition(flags: Disposition) -> str:

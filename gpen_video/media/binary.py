@@ -71,7 +71,7 @@ def run(node: Any, *, extra: Sequence[str] = (), purpose: str) -> None:  # noqa:
 def last_line(log: str) -> str:
     """The line of FFmpeg's log that says most: the last one that is not merely "Conversion failed!"."""
     empty = ("", "Conversion failed!")
-    lines = [re.sub(r"^\[[^\]]* @ 0x[0-9a-f]+\] ", "", line.strip()) for line in log.splitlines()]
+    lines = [re.sub(r"^(\[[^\]]* @ 0x[0-9a-f]+\] )+", "", line.strip()) for line in log.splitlines()]
     kept = [line for line in lines if line not in empty and not line.startswith("Last message repeated")]
     full = next((line for line in kept if "No space left on device" in line), None)
     return full or (kept[-1] if kept else "ffmpeg gave no reason")

@@ -77,6 +77,17 @@ def colour_of(frame: av.VideoFrame, *, is_rgb: bool, chroma_location: str | None
     )
 
 
+def stream_colour(context: av.VideoCodecContext) -> ColourSpec:
+    """The container's tags of a stream of which nothing was decoded yet."""
+    full_range = {number: full for full, number in _RANGES.items()}.get(int(context.color_range))
+    return ColourSpec(
+        matrix=_MATRICES.get(int(context.colorspace)),
+        full_range=full_range,
+        primaries=_PRIMARIES.get(int(context.color_primaries)),
+        transfer=_TRANSFERS.get(int(context.color_trc)),
+    )
+
+
 def write_tags(target: av.VideoCodecContext | av.VideoFrame, colour: ColourSpec) -> None:
     """Set the tags of an encoder, before it is opened, or of a frame; what is not stated stays so."""
     target.colorspace = _code_point(_MATRICES, colour.matrix)

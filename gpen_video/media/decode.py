@@ -15,13 +15,15 @@ from av.video.stream import VideoStream
 from gpen_video.errors import DecodeError
 from gpen_video.media import formats
 from gpen_video.media.picture import picture_of
-from gpen_video.media.probe import as_fraction, duration_tag, opened, time_base_of, video_stream
+from gpen_video.media.probe import as_fraction, duration_tag, opened_source, time_base_of, video_stream
+from gpen_video.media.side_data import side_data_of
 from gpen_video.media.slice_crc import SliceCrc
 from gpen_video.types import Frame, Timestamp, VideoInfo
 
 # Decoders conceal damage unless told otherwise; archives want to know of it. Checked against good films of many kinds:
 # none of them is refused (tests/media/test_odd_files.py).
 _STRICT = {"err_detect": "crccheck+explode"}
+_REFUSES_UNKNOWN_TAGS = ("tiff",)  # when strict, though such tags are no damage; without, it tells of missing data
 _LEAST_TOLERANCE = Fraction(1, 10)
 """Seconds by which a whole film may end before its header says; at least two of its longest frames."""
 
@@ -78,14 +80,41 @@ def decode(
             on_warning(f"{message}; the result ends there")
 
 
+def decode_side_data(info: VideoInfo) -> Generator[tuple[Timestamp, dict[str, bytes]], None, None]:
+    """What every picture carries beside its samples, by FFmpeg's names of its kinds, at the times that `decode` gives.
+
+    A damaged film ends where its damage begins, without a word: `decode` has told of it.
+
+    Raises:
+        ProbeError: The file is no longer there.
+    """
+    made = 0
+    for threaded in (True, False):
+        with closing(_timed(info, None, threaded=threaded)) as pictures, suppress(_SuspicionError, _DamageError):
+            for index, (time, _, picture) in enumerate(pictures):
+                if index == made:
+                    made += 1
+                    yield time, side_data_of(picture)
+            return
+
+
 def _frames(
     info: VideoInfo, on_warning: Callable[[str], None] | None, *, threaded: bool
 ) -> Generator[Frame, None, None]:
     """Frames from the first; raises `_DamageError`, and `_SuspicionError` if `threaded`."""
-    with opened(info.path) as container:
+    with closing(_timed(info, on_warning, threaded=threaded)) as pictures:
+        for index, (time, duration, picture) in enumerate(pictures):
+            yield Frame(index, time, picture_of(picture, info.colour), duration)
+
+
+def _timed(
+    info: VideoInfo, on_warning: Callable[[str], None] | None, *, threaded: bool
+) -> Generator[tuple[Timestamp, int | None, av.VideoFrame], None, None]:
+    """Pictures with their times and durations; raises as `_frames`."""
+    with opened_source(info) as container:
         stream = video_stream(container, info)
         stream.thread_type = "AUTO" if threaded else "SLICE"
-        stream.codec_context.options = _STRICT
+        stream.codec_context.options = _STRICT if info.codec not in _REFUSES_UNKNOWN_TAGS else {}
         watch = _Watch(container, stream)
         clock = _Clock(info, time_base_of(stream, info.path))
         pictures = _pictures_fast(container, stream, watch) if threaded else _pictures_exact(container, stream, watch)
@@ -100,7 +129,7 @@ def _frames(
                 _check_sameness(decoded, info)
                 time, duration = clock.time(decoded)
                 watch.saw(time, clock.step)
-                yield Frame(index, time, picture_of(decoded, info.colour), duration)
+                yield time, duration, decoded
                 index += 1
         finally:
             # Frees the decoder's threads before the container is closed, without Python's lock in their way.
@@ -260,6 +289,8 @@ class _Watch:
     skipped: int = 0
     """Packets before the first picture that cannot be decoded."""
     ends: dict[int, Fraction] = field(default_factory=dict)
+    earliest: Fraction = Fraction(0)
+    """Below zero where a stream, such as sound that an edit list hides, begins before the film."""
     longest: Fraction = Fraction(0)
     checksums: SliceCrc = field(default_factory=SliceCrc)
 
@@ -273,7 +304,9 @@ class _Watch:
             self.last_dts = packet.dts if packet.dts is not None else self.last_dts
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None:
-            end = (time + (packet.duration or 0)) * as_fraction(packet.time_base)
+            tick = as_fraction(packet.time_base)
+            self.earliest = min(self.earliest, time * tick)
+            end = (time + (packet.duration or 0)) * tick
             self.ends[index] = max(end, self.ends.get(index, end))
 
     def saw(self, time: Timestamp, step: int) -> None:
@@ -298,6 +331,8 @@ class _Watch:
             indexed = len(self.stream.index_entries)
             if self.packets < indexed:
                 return f"is missing: the file breaks off, its index lists {indexed} pictures"
+        if name == "image2" and self.packets < (self.stream.duration or 0):
+            return f"is missing: there were {self.stream.duration} images when the sequence was opened"
         own_end = self.ends.get(self.stream.index, Fraction(0))
         promises: list[tuple[Fraction, Fraction]] = []  # (how far the file reaches, how far it says that it does)
         if name == "avi":
@@ -305,7 +340,7 @@ class _Watch:
         elif name in ("matroska,webm", "flv"):
             promises.append((own_end, duration_tag(self.stream) or Fraction(0)))
             # The header speaks of the longest stream, whichever that is.
-            longest = max(self.ends.values(), default=Fraction(0))
+            longest = max(self.ends.values(), default=Fraction(0)) - self.earliest
             promises.append((longest, Fraction(self.container.duration or 0, av.time_base)))
         for reached, promised in promises:
             if reached < promised - max(2 * self.longest, _LEAST_TOLERANCE):

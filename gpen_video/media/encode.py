@@ -2,19 +2,19 @@
 
 import errno
 import os
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import av
 from av.codec.codec import UnknownCodecError
-from av.codec.context import OptionType
+from av.codec.context import Flags, OptionType
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -25,7 +25,14 @@ from gpen_video.errors import ConfigError, EncodeError, OutputError
 from gpen_video.media import formats
 from gpen_video.media.binary import file_url
 from gpen_video.media.colour_tags import write_tags
+from gpen_video.media.decode import decode_side_data
+from gpen_video.media.field_tags import FieldTagger
+from gpen_video.media.masters import master_options, why_refused
+from gpen_video.media.messages import CARRIERS, with_messages
 from gpen_video.media.picture import frame_of
+from gpen_video.media.probe import PictureDetails, picture_details
+from gpen_video.media.sample_entry import add_to_sample_entry
+from gpen_video.media.side_data import HdrMetadata, TimedMessages, encoder_parameters, sample_entry_boxes
 from gpen_video.types import ColourSpec, Frame, Timestamp, VideoInfo
 
 _THREADS = "8"
@@ -36,7 +43,10 @@ BITEXACT = 0x400  # AVFMT_FLAG_BITEXACT: no dates and no random numbers
 _LIMITED_RANGE_ONLY = ("prores", "dnxhd")
 _X265_LEAST_SIDE = 32
 """libx265 (build 216, as in PyAV 18.1) overwrites memory that is not its own with pictures of 34x18."""
-_OUR_OWN = ("threads", "x264-params", "x265-params")  # options that the user need not hear of
+_FLAGS_FIELDS = ("h264", "mpeg2video", "mpeg4", "ffv1", "prores", "dnxhd")
+"""Whose encoders in FFmpeg write a picture's flags. libx265 wants fields one by one, AV1 has none."""
+_WITH_SAMPLE_ENTRY = ("mov", "mp4")
+_OUR_OWN = ("threads", "x264-params", "x265-params", "svtav1-params")  # options that the user need not hear of
 _MOST_TICKS_AHEAD = 2**31 - 1  # by which MOV can have a packet decoded before it is shown
 _HIGHEST_RATE = 300  # frames a second; some FLV and MKV files claim 1000
 _FALLBACK_RATE = Fraction(25)
@@ -57,7 +67,15 @@ class EncoderPlan:
     container: str
     """FFmpeg's name of the format of the video-only file."""
     warnings: tuple[str, ...]
-    """What the encoder cannot keep of the source, one line each."""
+    """What the encoder cannot keep of the source, and what it does otherwise than asked, one line each."""
+    losses: tuple[str, ...] = ()
+    """Those of the warnings that tell of something that is lost."""
+    hdr: HdrMetadata = field(default_factory=HdrMetadata)
+    """What is written into stream and file."""
+    carries_messages: bool = False
+    """Whether captions and active format are put into the pictures."""
+    first_field: Literal["top", "bottom"] | None = None
+    """The field that the pictures are flagged to show first; `None` for progressive ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +89,7 @@ class EncodeSummary:
     """Size of the video-only file."""
 
 
-def check_encoder(info: VideoInfo, settings: EncodeSettings) -> EncoderPlan:
+def check_encoder(info: VideoInfo, settings: EncodeSettings, details: PictureDetails | None = None) -> EncoderPlan:
     """Find out how the film will be encoded, by opening the encoder as `encode` will.
 
     The pixel format is the source's, else the nearest of the encoder's that keeps its chroma and bits, else the
@@ -79,38 +97,67 @@ def check_encoder(info: VideoInfo, settings: EncodeSettings) -> EncoderPlan:
     size and cropping would lose a line, so they are given 4:4:4 with each chroma sample repeated: the size stays, and
     the source's samples can be had back exactly.
 
+    Args:
+        info: The source.
+        settings: The encoder's; what they leave open is set for masters (`media.masters`).
+        details: The source's, where they are known already.
+
     Raises:
         ConfigError: No such encoder, option or pixel format.
         EncodeError: The encoder refuses the settings, for example the value of an option.
+        ProbeError: The source is no longer what it was.
     """
     codec = _codec(settings.codec)
+    details = details or picture_details(info)
     if codec.name == "libx265" and min(info.width, info.height) < _X265_LEAST_SIDE:
         raise EncodeError(f"libx265 cannot encode pictures as small as {info.width}x{info.height}; choose libx264")
-    options, warnings = _options(codec.name, settings)
+    options, warnings = _options(codec.name, settings, details.hdr)
     candidates = _pixel_formats(codec, info, settings)
     for name in candidates:
         colour = _coded_colour(info, name)
-        chosen = dict(options)
+        chosen = master_options(codec.name, info, name) | options
         if any(formats.subsampling(name)) and colour.chroma_location:
             chosen.setdefault("chroma_sample_location", colour.chroma_location)
         plan = EncoderPlan(codec.name, name, chosen, colour, _CONTAINERS[0], ())
         if _opens(plan, info):
             break
     else:
-        given = ", ".join(f"{key}={value}" for key, value in options.items() if key not in _OUR_OWN)
+        asked = ", ".join(f"{key}={value}" for key, value in options.items() if key not in _OUR_OWN)
+        given = asked or "its own defaults"
         raise EncodeError(
-            f"{codec.name} refuses {info.width}x{info.height} {candidates[0]} with {given}; check the values, or "
-            "choose another encode.pix_fmt or encode.codec"
+            f"{codec.name} refuses {info.width}x{info.height} {candidates[0]} with {given}; "
+            + (why_refused(codec.name, info, options) or "check the values, or ")
+            + "choose another encode.pix_fmt or encode.codec"
         )
+    interlaced = codec.canonical_name in _FLAGS_FIELDS and _opens(replace(plan, first_field="top"), info)
     if name != candidates[0]:
         size = f"{info.width}x{info.height}"
         warnings.append(f"{codec.name} does not take {size} as {candidates[0]}: {name} is used, which loses nothing")
     if plan.colour.full_range and codec.canonical_name in _LIMITED_RANGE_ONLY:
         warnings.append(f"{codec.name} cannot say that the film's range is full: players will show it too contrasty")
-    return replace(plan, container=_container(plan, info), warnings=(*warnings, *_losses(info, name)))
+    plan = replace(plan, first_field=info.first_field if interlaced else None)
+    if info.first_field is not None and plan.first_field is None:
+        warnings.append(f"{codec.name} cannot flag pictures as interlaced: only the file says so, if it can")
+    losses = tuple(_losses(info, name))
+    has_messages = details.has_captions or details.has_active_format
+    return replace(
+        plan,
+        container=_container(plan, info),
+        warnings=(*warnings, *losses),
+        losses=losses,
+        hdr=details.hdr,
+        carries_messages=has_messages and codec.canonical_name in CARRIERS,
+    )
 
 
-def encode(frames: Iterable[Frame], path: Path, *, like: VideoInfo, settings: EncodeSettings) -> EncodeSummary:
+def encode(
+    frames: Iterable[Frame],
+    path: Path,
+    *,
+    like: VideoInfo,
+    settings: EncodeSettings,
+    side_data: Iterable[tuple[Timestamp, dict[str, bytes]]] | None = None,
+) -> EncodeSummary:
     """Encode frames into a video-only file, each at its own time in the source's time base.
 
     Args:
@@ -119,6 +166,8 @@ def encode(frames: Iterable[Frame], path: Path, *, like: VideoInfo, settings: En
             whatever its name.
         like: The source, whose time base, rate, aspect ratio and colour tags are taken.
         settings: The encoder's.
+        side_data: What the pictures carried, as `decode.decode_side_data` gives it. Where it is not given and the
+            source holds captions that the encoder's pictures can take, the source is decoded a second time for it.
 
     Raises:
         ConfigError: See `check_encoder`.
@@ -126,7 +175,15 @@ def encode(frames: Iterable[Frame], path: Path, *, like: VideoInfo, settings: En
         OutputError: The file cannot be written: no permission, disk full.
     """
     plan = check_encoder(like, settings)
-    writer = _Writer(path, plan, like)
+    with ExitStack() as owned:
+        messages = None
+        if plan.carries_messages:
+            entries = owned.enter_context(closing(decode_side_data(like))) if side_data is None else iter(side_data)
+            messages = TimedMessages(entries)
+        return _encode(frames, FrameWriter(path, plan, like, messages), like)
+
+
+def _encode(frames: Iterable[Frame], writer: "FrameWriter", like: VideoInfo) -> EncodeSummary:
     try:
         first = last = None
         for frame in frames:
@@ -138,15 +195,18 @@ def encode(frames: Iterable[Frame], path: Path, *, like: VideoInfo, settings: En
     except BaseException:
         writer.discard()
         raise
-    return EncodeSummary(writer.frame_count, first, last, path.stat().st_size)
+    return EncodeSummary(writer.frame_count, first, last, writer.path.stat().st_size)
 
 
-class _Writer:
-    """The encoder and its file."""
+class FrameWriter:
+    """The encoder and its video-only file; `finish` or `discard` ends it."""
 
-    def __init__(self, path: Path, plan: EncoderPlan, like: VideoInfo) -> None:
+    def __init__(self, path: Path, plan: EncoderPlan, like: VideoInfo, messages: TimedMessages | None) -> None:
         self.frame_count = 0
-        self._path, self._plan, self._like = path, plan, like
+        self.path = path
+        self._plan, self._like, self._messages = plan, like, messages
+        self._waiting: dict[int, tuple[bytes, ...]] = {}  # messages, by time, of the frames that are in the encoder
+        self._fields = FieldTagger(plan.first_field) if plan.first_field else None
         self._durations: dict[int, int] = {}  # by time, of the frames that are in the encoder
         try:
             self._container: OutputContainer = av.open(
@@ -160,13 +220,21 @@ class _Writer:
     def add(self, frame: Frame) -> None:
         """Encode the next frame."""
         if frame.time.pts < 0:
-            raise EncodeError(f"{self._like.path}: frame {frame.index} has a time before zero; remux the film first")
+            # Tried: NUT takes no such time, Matroska garbles it, MOV and MP4 leave the frame out of what is shown.
+            raise EncodeError(
+                f"{self._like.path}: frame {frame.index} has a time before zero, which no result can hold; copy the "
+                "film to another file first, which moves all streams alike: ffmpeg -i FILM -map 0 -c copy COPY.mkv"
+            )
         if frame.time.time_base != self._like.time_base:
             raise ValueError(f"frame {frame.index}: {frame.time.time_base = } is not {self._like.time_base = }")
         coded = frame_of(frame.picture, self._plan.pix_fmt, self._plan.colour)
+        if self._fields is not None:
+            coded = self._fields.tagged(coded)
         coded.pts, coded.time_base = frame.time.pts, frame.time.time_base
         if frame.duration is not None:
             coded.duration = self._durations[frame.time.pts] = frame.duration
+        if self._messages is not None:
+            self._waiting[frame.time.pts] = self._messages.at(frame.time)
         self._mux(self._encode(coded, frame.index))
         self.frame_count += 1
 
@@ -175,14 +243,16 @@ class _Writer:
         self._mux(self._encode(None, self.frame_count))
         try:
             self._container.close()
+            if self._plan.hdr and self._plan.container in _WITH_SAMPLE_ENTRY:
+                add_to_sample_entry(self.path, sample_entry_boxes(self._plan.hdr))
         except (av.FFmpegError, OSError) as error:
-            raise write_error(self._path, error) from error
+            raise write_error(self.path, error) from error
 
     def discard(self) -> None:
         """Close the file and remove it."""
         with suppress(av.FFmpegError, OSError):  # it is not wanted any more, so it does not matter why it cannot end
             self._container.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def _encode(self, coded: av.VideoFrame | None, index: int) -> list["av.Packet[VideoStream]"]:
         try:
@@ -198,10 +268,20 @@ class _Writer:
                 packet.duration = duration
             if packet.pts is not None and (packet.dts is None or not 0 <= packet.pts - packet.dts <= _MOST_TICKS_AHEAD):
                 packet.dts = packet.pts  # libx265 makes it up where a film has but one or two frames
+            if packet.pts is not None and (messages := self._waiting.pop(packet.pts, ())):
+                packet = self._with_messages(packet, messages)
             try:
                 self._container.mux(packet)
             except (av.FFmpegError, OSError) as error:
-                raise write_error(self._path, error) from error
+                raise write_error(self.path, error) from error
+
+    def _with_messages(self, packet: "av.Packet[VideoStream]", messages: Sequence[bytes]) -> "av.Packet[VideoStream]":
+        codec = self._stream.codec_context.codec.canonical_name
+        told = cast("av.Packet[VideoStream]", av.Packet(with_messages(bytes(packet), codec, messages)))
+        told.stream, told.time_base = self._stream, packet.time_base
+        told.pts, told.dts, told.duration = packet.pts, packet.dts, packet.duration
+        told.is_keyframe = packet.is_keyframe
+        return told
 
 
 def muxer_options(container: str, time_base: Fraction) -> dict[str, str]:
@@ -250,6 +330,9 @@ def _configure(context: VideoCodecContext, plan: EncoderPlan, info: VideoInfo) -
         context.sample_aspect_ratio = info.sample_aspect_ratio
     write_tags(context, plan.colour)
     context.options = plan.options
+    if plan.first_field is not None:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        context.field_order = 2 if plan.first_field == "top" else 3  # AVFieldOrder
     if plan.codec == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "0")  # the library has no other way to be quiet
 
@@ -283,7 +366,7 @@ def _rate(info: VideoInfo) -> Fraction:
     return rate if rate and rate <= _HIGHEST_RATE else _FALLBACK_RATE
 
 
-def _options(codec: str, settings: EncodeSettings) -> tuple[dict[str, str], list[str]]:
+def _options(codec: str, settings: EncodeSettings, hdr: HdrMetadata) -> tuple[dict[str, str], list[str]]:
     """The options that the encoder has, of those that are set, and a word on a preset that it has not."""
     supported = av.CodecContext.create(codec, "w").supported_options
     private = {option.name: option for option in supported.private}
@@ -303,10 +386,14 @@ def _options(codec: str, settings: EncodeSettings) -> tuple[dict[str, str], list
             names = ", ".join(sorted(choices)) or f"{preset.min:g} to {preset.max:g}"
             warnings.append(f"{settings.codec} has no preset {settings.preset!r} (but {names}): its default is used")
     options |= settings.options
+    parameters = list(encoder_parameters(settings.codec, hdr))
     if settings.codec == "libx264" and _has_avx512():
-        options["x264-params"] = ":".join(filter(None, ["asm=avx2", options.get("x264-params")]))
+        parameters.append("asm=avx2")
     if settings.codec == "libx265":  # it writes to the terminal by itself; what it says is in our own errors
-        options["x265-params"] = ":".join(filter(None, ["log-level=none", options.get("x265-params")]))
+        parameters.append("log-level=none")
+    if parameters:
+        name = f"{settings.codec.removeprefix('lib')}-params"
+        options[name] = ":".join(filter(None, [*parameters, options.get(name)]))  # the user's own, coming last, win
     return options, warnings
 
 

@@ -3,9 +3,10 @@
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,27 +19,32 @@ from av.video.stream import VideoStream
 from gpen_video.errors import ProbeError
 from gpen_video.media import formats
 from gpen_video.media.binary import ffmpeg_binary, file_url
-from gpen_video.media.colour_tags import colour_of
-from gpen_video.types import StreamInfo, VideoInfo
+from gpen_video.media.colour_tags import colour_of, stream_colour
+from gpen_video.media.field_tags import first_field_of
+from gpen_video.media.image_headers import DpxHeader, tiff_tags
+from gpen_video.media.messages import CARRIERS
+from gpen_video.media.sequence import ImageSequence, check_sizes, find_sequence, frame_rate_of
+from gpen_video.media.side_data import UNNAMED, HdrMetadata, hdr_metadata, side_data_of
+from gpen_video.types import ColourSpec, StreamInfo, VideoInfo
 
 _GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV sets: times that the file does not state are made up, not always well
 _PACKETS_TRIED = 300  # for the first picture
 _TEXT_AS_VIDEO = "tty"  # the demuxer that takes any .txt for a film
 _FIELD_ORDERS = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}  # AVFieldOrder, by the names of ffmpeg's -field_order
 _MICROSECOND = Fraction(1, av.time_base)
+_LEAST_TILT = 0.1  # degrees beyond a quarter turn that are told
+_PICTURES_TRIED = 8  # for captions, which need not begin with the first one
 _EMBEDDED = {
-    "A53_CC": "closed captions embedded in the pictures (CEA-608/708)",
-    "MASTERING_DISPLAY_METADATA": "HDR10 mastering display metadata",
-    "CONTENT_LIGHT_LEVEL": "HDR10 content light level",
     "DYNAMIC_HDR_PLUS": "HDR10+ dynamic metadata",
     "DYNAMIC_HDR_VIVID": "HDR Vivid dynamic metadata",
     "DOVI_METADATA": "Dolby Vision metadata",
     "DOVI_RPU_BUFFER": "Dolby Vision metadata",
     "ICC_PROFILE": "the ICC profile in the pictures",
-    "S12M_TIMECODE": "timecode embedded in the pictures (SMPTE 12M)",
-    "GOP_TIMECODE": "timecode embedded in the pictures (GOP header)",
-    "AFD": "the active format description",
+    UNNAMED: "metadata in the pictures of a kind that PyAV does not know (EXIF)",
+    "STEREO3D": "the layout of a stereoscopic film",
+    "SPHERICAL": "the projection of a spherical film",
 }
+_NO_TIMECODE = "00:00:00:00"  # as MPEG encoders write it where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,16 @@ class PictureDetails:
     """``tt``, ``bb``, ``tb`` or ``bt``; `None` for progressive pictures or where nothing is said."""
     embedded: tuple[str, ...]
     """What is embedded in the pictures and does not survive their being encoded anew, in words."""
+    hdr: HdrMetadata = field(default_factory=HdrMetadata)
+    """What holds for the whole of an HDR10 film."""
+    has_captions: bool = False
+    """Whether one of the first pictures holds closed captions (CEA-608/708, by ATSC A/53)."""
+    has_active_format: bool = False
+    """Whether one of the first pictures holds an active format description (ETSI TS 101 154)."""
+    timecode: str | None = None
+    """Of the first picture, where it states one that the container does not: SMPTE 12M, GOP header, DPX header."""
+    container_colour: ColourSpec = field(default_factory=ColourSpec)
+    """The container's own colour tags; where the pictures' differ, those are `VideoInfo.colour`."""
 
 
 def as_fraction(rational: Any) -> Fraction:  # noqa: ANN401  (Fraction up to PyAV 18, AVRational from 19)
@@ -61,40 +77,72 @@ def as_fraction(rational: Any) -> Fraction:  # noqa: ANN401  (Fraction up to PyA
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def opened(path: Path, rate: Fraction | None = None) -> Iterator[InputContainer]:
     """The film, opened for reading.
 
+    Args:
+        path: A file, or what `sequence.find_sequence` takes.
+        rate: Frames a second of an image sequence; its first header's where it is not given.
+
     Raises:
-        ProbeError: There is no such file, or FFmpeg cannot read it.
+        ProbeError: There is no such file, FFmpeg cannot read it, or see `sequence`.
     """
+    sequence = find_sequence(path)
+    with _open(path) if sequence is None else _open_sequence(sequence, rate) as container:
+        container.flags &= ~_GENERATE_PTS
+        yield container
+
+
+@contextmanager
+def opened_source(info: VideoInfo) -> Iterator[InputContainer]:
+    """The film that `info` describes, opened for reading; see `opened`."""
+    with opened(info.path, info.average_frame_rate) as container:
+        yield container
+
+
+def _open(path: Path) -> InputContainer:
     if not path.exists():
         raise ProbeError(f"{path}: there is no such file")
-    if path.is_dir():
-        raise ProbeError(f"{path} is a folder, not a film; name the file in it")
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise ProbeError(f"{path} is empty (0 bytes); copy or export it again")
-        container = av.open(file_url(path), "r", metadata_errors="replace")
+        return av.open(file_url(path), "r", metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         if isinstance(error, PermissionError):
             raise ProbeError(f"{path} cannot be read: permission denied") from error
         raise ProbeError(
             f"{path} is not a film that FFmpeg can read, or it breaks off before its index; check that it plays"
         ) from error
-    container.flags &= ~_GENERATE_PTS
-    with container:
-        yield container
 
 
-def probe(path: Path) -> VideoInfo:
+def _open_sequence(sequence: ImageSequence, rate: Fraction | None) -> InputContainer:
+    options = sequence.demuxer_options(rate or frame_rate_of(sequence, None))
+    try:
+        return av.open(sequence.url, "r", format="image2", options=options)
+    except (av.FFmpegError, OSError) as error:
+        raise ProbeError(f"{sequence.path}: FFmpeg cannot read the first image; check that it is whole") from error
+
+
+def probe(path: Path, frame_rate: str | None = None) -> VideoInfo:
     """Look at a film: its main video stream, down to the first decoded picture, and what else it holds.
 
     The main stream is the first with the disposition "default", else the first; attached pictures do not count.
 
+    Args:
+        path: A file, or an image sequence: its folder, its pattern (``scan_%06d.dpx``) or its first file.
+        frame_rate: Of an image sequence, as ``24`` or ``24000/1001``; where it is not given, the first DPX header's.
+
     Raises:
-        ProbeError: The file cannot be read, holds no video, or its video cannot be decoded.
+        ConfigError: `frame_rate` is none.
+        ProbeError: The file cannot be read, holds no video, or its video cannot be decoded; of an image sequence, a
+            number is missing, the sizes differ, or nothing states the rate.
     """
-    with opened(path) as container:
+    sequence = find_sequence(path)
+    rate = None
+    if sequence is not None:
+        path, rate = sequence.path, frame_rate_of(sequence, frame_rate)
+        check_sizes(sequence)
+    with opened(path, rate) as container:
         stream = _main_stream(container, path)
         frame = first_frame(container, stream, path)
         try:
@@ -102,12 +150,13 @@ def probe(path: Path) -> VideoInfo:
             pixel_format = formats.pixel_format(name)
         except ValueError as error:
             raise ProbeError(f"{path}: {error}; convert the film to a format such as yuv444p16le first") from error
+        has_coarse_chroma = any(formats.subsampling(name))
         colour = colour_of(
             frame,
             is_rgb=pixel_format.family == "rgb",
-            chroma_location=_chroma_location(path, stream.index) if any(formats.subsampling(name)) else None,
+            chroma_location=None if sequence or not has_coarse_chroma else _chroma_location(path, stream.index),
         )
-        rate = stream.average_rate or stream.guessed_rate
+        rate = as_fraction(stated) if (stated := stream.average_rate or stream.guessed_rate) else None
         return VideoInfo(
             path=path,
             container=container.format.name,
@@ -119,14 +168,15 @@ def probe(path: Path) -> VideoInfo:
             source_format_name=frame.format.name,
             colour=colour,
             time_base=time_base_of(stream, path),
-            average_frame_rate=as_fraction(rate) if rate else None,
+            average_frame_rate=rate,
             start_pts=stream.start_time,
             duration_from_header=_duration_from_header(container, stream),
-            frame_count_from_header=stream.frames or None,
+            frame_count_from_header=sequence.count if sequence else stream.frames or None,
             rotation=_orientation(frame)[0],
             sample_aspect_ratio=as_fraction(sar) if (sar := stream.sample_aspect_ratio) else None,
             streams=tuple(_describe(other) for other in container.streams),
             chapter_count=len(container.chapters()),
+            first_field=first_field_of(frame),
         )
 
 
@@ -136,15 +186,38 @@ def picture_details(info: VideoInfo) -> PictureDetails:
     Raises:
         ProbeError: The source is no longer what it was.
     """
-    with opened(info.path) as container:
+    with opened_source(info) as container:
         stream = video_stream(container, info)
+        container_colour = stream_colour(stream.codec_context)  # before the decoder puts its own in place
         frame = first_frame(container, stream, info.path)
-        rotation, mirrored = _orientation(frame)
-        embedded = {_EMBEDDED[kind] for kind in _side_data(frame) if kind in _EMBEDDED}
+        rotation, mirrored, tilt = _orientation(frame)
+        first, *others = (side_data_of(each) for each in chain((frame,), _next_frames(container, stream)))
+        kinds = set(first).union(*others)
+        sequence = find_sequence(info.path)
+        if sequence is not None:  # FFmpeg hands every tag of a TIFF out as EXIF, and an unset timecode as zero
+            kinds.discard(UNNAMED)
+        embedded = {_EMBEDDED[kind] for kind in kinds if kind in _EMBEDDED}
+        if abs(tilt) >= _LEAST_TILT:
+            embedded.add(f"a rotation by {tilt:+.1f} degrees beyond {rotation}")
+        if sequence is not None:
+            timecode, tags = _said_by_first_image(sequence)
+            embedded |= tags
+        else:
+            timecode = _timecode(container, frame)
         if stream.metadata.get("alpha_mode") == "1" and not info.format.has_alpha:
             embedded.add("transparency (the alpha channel of VP8 or VP9)")
         order = _FIELD_ORDERS.get(int(stream.codec_context.field_order))
-        return PictureDetails(rotation, mirrored, order, tuple(sorted(embedded)))
+        return PictureDetails(
+            rotation,
+            mirrored,
+            order,
+            tuple(sorted(embedded)),
+            hdr_metadata(first),
+            has_captions="A53_CC" in kinds,
+            has_active_format="AFD" in kinds,
+            timecode=timecode,
+            container_colour=container_colour,
+        )
 
 
 def video_stream(container: InputContainer, info: VideoInfo) -> VideoStream:
@@ -210,23 +283,44 @@ def _main_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def _side_data(frame: av.VideoFrame) -> dict[str, bytes]:
-    parts: Any = frame.side_data  # PyAV's stubs call it a dictionary; it iterates over its values
-    return {part.type.name: bytes(part) for part in parts}
+def _timecode(container: InputContainer, frame: av.VideoFrame) -> str | None:
+    """The picture's, unless the container states one."""
+    holders = (container.metadata, *(stream.metadata for stream in container.streams))
+    if any(name.lower() == "timecode" for tags in holders for name in tags):
+        return None
+    timecode = frame.metadata.get("timecode", _NO_TIMECODE)
+    return None if timecode == _NO_TIMECODE else timecode
 
 
-def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
-    """Clockwise rotation to the nearest quarter turn, and whether the picture is mirrored after it."""
-    matrix = _side_data(frame).get("DISPLAYMATRIX")
+def _said_by_first_image(sequence: ImageSequence) -> tuple[str | None, set[str]]:
+    """The timecode of a DPX image; the tags of a TIFF image that are not about its samples."""
+    first = next(sequence.files())
+    header = DpxHeader.of(first)
+    numbers = ", ".join(map(str, tiff_tags(first)))
+    return header.timecode_text if header else None, {f"TIFF tags ({numbers})"} if numbers else set()
+
+
+def _next_frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Some pictures after the first, of codecs whose pictures may hold captions."""
+    if stream.codec_context.codec.canonical_name not in CARRIERS:
+        return
+    with suppress(av.FFmpegError):  # `decode` tells of damage
+        yield from islice(container.decode(stream), _PICTURES_TRIED)
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[int, bool, float]:
+    """Clockwise rotation to the nearest quarter turn, whether the picture is mirrored after it, and what is beyond."""
+    matrix = side_data_of(frame).get("DISPLAYMATRIX")
     if matrix is None:
-        return 0, False
+        return 0, False, 0.0
     # 3x3 in 16.16 fixed point, for row vectors (x, y, 1) with y downward; only the linear part matters here.
     (a, b), (c, d) = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(float)
     mirrored = bool(a * d - b * c < 0)
     if mirrored:
         a = -a
-    quarters = round(float(np.arctan2(b, a)) / (np.pi / 2)) % 4
-    return quarters * 90, mirrored
+    degrees = float(np.degrees(np.arctan2(b, a)))
+    quarters = round(degrees / 90)
+    return quarters % 4 * 90, mirrored, degrees - quarters * 90
 
 
 def _duration_from_header(container: InputContainer, stream: VideoStream) -> Fraction | None:

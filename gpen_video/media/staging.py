@@ -1,15 +1,17 @@
-"""The result under a temporary name beside its own, until it is whole."""
+"""The result under a temporary name beside its own, until it is whole: a file, or the folder of an image sequence."""
 
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpen_video.errors import OutputError, UsageError
 from gpen_video.media.assemble import container_of
+from gpen_video.media.images_out import check_folder, folder_of, image_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class StagedOutput:
 
     target: Path
     part: Path
-    """Becomes the target when the block ends without an error."""
+    """Becomes the target when the block ends without an error; of an image sequence, its folder."""
     video: Path
     """For the restored pictures alone; removed in any case."""
 
@@ -30,8 +32,8 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
     Temporary files are removed however the block ends, Ctrl-C included.
 
     Args:
-        target: The result.
-        overwrite: Whether a file of that name may be replaced; that happens at the very end.
+        target: The result: a file, or an image sequence by its pattern or folder (`images_out.image_names`).
+        overwrite: Whether a file of that name, or images of these names, may be replaced; that happens at the very end.
         source: The film that is read, which must not be the target.
 
     Raises:
@@ -40,19 +42,31 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
             finished file cannot be given its name.
     """
     check_target(target, overwrite=overwrite, source=source)
-    stem = f".{target.name[:100]}.{secrets.token_hex(4)}"  # short enough for any file system
-    staged = StagedOutput(target, target.with_name(f"{stem}.part"), target.with_name(f"{stem}.video.part"))
+    names = image_names(target, source)
+    place = target if names is None else folder_of(target).absolute()
+    stem = f".{place.name[:100]}.{secrets.token_hex(4)}"  # short enough for any file system
+    staged = StagedOutput(target, place.with_name(f"{stem}.part"), place.with_name(f"{stem}.video.part"))
     try:
-        _check_writable(staged.part)
+        _check_writable(staged.part, is_folder=names is not None)
         yield staged
-        _publish(staged, overwrite=overwrite)
+        if names is None:
+            _publish(staged, overwrite=overwrite)
+        else:
+            _publish_folder(staged.part, place, lambda: check_folder(target, names, overwrite=overwrite, source=source))
     finally:
-        staged.part.unlink(missing_ok=True)
+        if staged.part.is_dir():
+            shutil.rmtree(staged.part, ignore_errors=True)
+        else:
+            staged.part.unlink(missing_ok=True)
         staged.video.unlink(missing_ok=True)
 
 
 def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -> None:
     """Check, without writing anything, whether a result may go there; see `staged_output`."""
+    names = image_names(target, source)
+    if names is not None:
+        check_folder(target, names, overwrite=overwrite, source=source)
+        return
     container_of(target)
     if not target.parent.is_dir():
         raise OutputError(f"{target}: the folder {target.parent} does not exist; create it first")
@@ -64,9 +78,12 @@ def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -
         raise OutputError(f"{target} exists already; choose another name, or replace it with --overwrite")
 
 
-def _check_writable(part: Path) -> None:
+def _check_writable(part: Path, *, is_folder: bool) -> None:
     try:
-        part.touch(exist_ok=False)
+        if is_folder:
+            part.mkdir()
+        else:
+            part.touch(exist_ok=False)
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
         raise OutputError(f"the folder {part.parent} cannot be written to: {reason}") from error
@@ -82,3 +99,23 @@ def _publish(staged: StagedOutput, *, overwrite: bool) -> None:
         staged.part.replace(target)
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _publish_folder(part: Path, folder: Path, check_again: Callable[[], None]) -> None:
+    """Give a folder its name; one that is there under that name steps aside first, and comes back if that fails."""
+    try:
+        if hasattr(os, "sync"):
+            os.sync()  # the name must not reach the disk before the content; one call for many files
+        check_again()
+        aside = part.with_name(f"{part.name}.old")
+        if folder.exists():
+            folder.rename(aside)
+        try:
+            part.rename(folder)
+        except OSError:
+            if aside.exists():
+                aside.rename(folder)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """The stages wired to a run, and what a run tells its observer."""
 
+from gpen_video.pipeline.extras import Extras
 from gpen_video.pipeline.inspect import inspect_video
 from gpen_video.pipeline.models import Models, load_models
 from gpen_video.pipeline.observe import (
@@ -15,8 +16,11 @@ from gpen_video.pipeline.observe import (
 from gpen_video.pipeline.prefetch import prefetch
 from gpen_video.pipeline.run import plan_run, restore_video
 from gpen_video.pipeline.stages import crop_faces, detect_faces
+from gpen_video.pipeline.verification import Verification
+from gpen_video.pipeline.verify import verify
 
 __all__ = [
+    "Extras",
     "Inspection",
     "Models",
     "NoObserver",
@@ -26,6 +30,7 @@ __all__ = [
     "RunSummary",
     "Shot",
     "Track",
+    "Verification",
     "crop_faces",
     "detect_faces",
     "inspect_video",
@@ -33,4 +38,5 @@ __all__ = [
     "plan_run",
     "prefetch",
     "restore_video",
+    "verify",
 ]

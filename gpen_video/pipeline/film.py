@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gpen_video.config import Settings
-from gpen_video.faces import Aligner, mask_faces, paste_faces, track_faces
-from gpen_video.media import decode, mark_shots
+from gpen_video.faces import Aligner, LayeredFrame, LayerWish, mask_faces, match_grain, paste_layers, track_faces
+from gpen_video.media import decode, filtered, mark_shots, split_fields
 from gpen_video.pipeline.models import Models
 from gpen_video.pipeline.observe import Observer, Progress
 from gpen_video.pipeline.prefetch import prefetch
-from gpen_video.pipeline.stages import crop_faces, detect_faces
+from gpen_video.pipeline.reading import Reading
+from gpen_video.pipeline.record import Recorder, compared, recorded
+from gpen_video.pipeline.stages import crop_faces, detect_faces, weave_layers
 from gpen_video.pipeline.stopwatch import Stopwatch
 from gpen_video.restore import restore_faces
-from gpen_video.types import Frame, FrameFaces, TrackedFace, VideoInfo
+from gpen_video.types import FrameFaces, TrackedFace
 
 T = TypeVar("T")
 
@@ -37,20 +39,31 @@ class Counts:
 class Film:
     """One source, its settings and models; `owned` closes every stage, the last one first."""
 
-    info: VideoInfo
+    reading: Reading
     settings: Settings
+    """For frames, also where the film is restored by fields."""
     models: Models
     owned: ExitStack
+    recorder: Recorder | None = None
+    """Notes what is done, for a treatment record."""
+    layers: LayerWish = LayerWish()
+    """What is made beside the result."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     counts: Counts = field(default_factory=Counts)
     started: float = field(default_factory=time.perf_counter)
 
     def tracked(self) -> Generator[FrameFaces[TrackedFace]]:
-        """Decode -> shots -> detect -> track."""
-        s = self.settings
+        """Decode -> filters -> shots -> fields -> detect -> track."""
+        s, reading = self._per_picture, self.reading
         warn = self.counts.warnings.append
-        frames = self._stage("decode", decode(self.info, tolerant=s.media.tolerant, on_warning=warn))
-        shots = self._thread("decode ahead", self._stage("shots", mark_shots(frames, s.shots)))
+        frames = self._stage("decode", decode(reading.info, tolerant=s.media.tolerant, on_warning=warn))
+        if reading.graph:
+            behind = filtered(frames, reading.graph, reading.info, reading.behind, reading.moments)
+            frames = self._stage("filters", behind)
+        shots = self._stage("shots", mark_shots(frames, s.shots))
+        if reading.first_field:
+            shots = self._stage("split fields", split_fields(shots, reading.first_field))
+        shots = self._thread("decode ahead", shots)
         detected = self._stage(
             "detect",
             detect_faces(
@@ -59,8 +72,8 @@ class Film:
                 long_side=s.detect.long_side,
                 min_face=s.detect.min_face,
                 batch=s.detect.batch,
-                rotation=self.info.rotation,
-                pixel_aspect=self._pixel_aspect,
+                rotation=reading.info.rotation,
+                pixel_aspect=reading.pixel_aspect,
             ),
         )
         tracked = self._stage(
@@ -68,21 +81,29 @@ class Film:
         )
         return self._counted(tracked)
 
-    def restored(self) -> Generator[Frame]:
-        """Tracked -> crop -> restore -> mask -> paste."""
-        s = self.settings
-        aligner = Aligner(self.models.restorer.size, self.models.template, self._pixel_aspect)
+    def restored(self) -> Generator[LayeredFrame]:
+        """Tracked -> crop -> restore -> grain -> mask -> paste -> frames."""
+        s, reading = self._per_picture, self.reading
+        aligner = Aligner(self.models.restorer.size, self.models.template, reading.pixel_aspect)
         cropped = self._thread("crop ahead", self._stage("crop", crop_faces(self.tracked(), aligner)))
         restored = self._stage("restore", restore_faces(cropped, self.models.restorer, max_wait=s.restore.max_wait))
         ahead = self._thread("restore ahead", restored)
-        masked = self._stage("mask", mask_faces(ahead, s.blend, strength=s.restore.strength))
-        return self._thread("paste ahead", self._stage("paste", paste_faces(masked, s.blend)))
+        matched = self._stage("grain", match_grain(ahead)) if s.blend.grain == "match" else ahead
+        masked = self._stage("mask", mask_faces(matched, s.blend, strength=s.restore.strength))
+        if self.recorder is not None:
+            masked = self._stage("record", recorded(masked, self.recorder))
+        pasted = self._stage("paste", paste_layers(masked, s.blend, self.layers))
+        if reading.first_field:
+            pasted = self._stage("weave fields", weave_layers(pasted, reading.first_field, reading.behind.colour))
+        if self.recorder is not None:
+            pasted = self._stage("compare", compared(pasted, self.recorder))
+        return self._thread("paste ahead", pasted)
 
     def progress(self) -> Progress:
         """Where the film stands."""
         return Progress(
             frames=self.counts.frames,
-            total_frames=self.info.frame_count_from_header,
+            total_frames=self.reading.info.frame_count_from_header,
             faces=self.counts.faces,
             seconds=time.perf_counter() - self.started,
             stage_seconds=dict(self.watch.seconds),
@@ -95,8 +116,8 @@ class Film:
         observer.progressed(self.progress())
 
     @property
-    def _pixel_aspect(self) -> float:
-        return float(self.info.sample_aspect_ratio or 1)
+    def _per_picture(self) -> Settings:
+        return self.reading.per_picture(self.settings)
 
     def _stage(self, name: str, stream: Generator[T]) -> Generator[T]:
         return self._own(self.watch.timed(name, self._own(stream)))

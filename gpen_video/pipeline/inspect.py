@@ -10,6 +10,7 @@ from gpen_video.media import probe
 from gpen_video.pipeline.film import Film
 from gpen_video.pipeline.models import load_models
 from gpen_video.pipeline.observe import Inspection, NoObserver, Observer, Shot, Track
+from gpen_video.pipeline.reading import Reading
 from gpen_video.types import FrameFaces, TrackedFace
 
 
@@ -26,7 +27,7 @@ def inspect_video(
     models = load_models(settings, offline=offline)
     notes = _Notes({}, {})
     with ExitStack() as owned:
-        film = Film(info, settings, models, owned)
+        film = Film(Reading(info, info), settings, models, owned)
         for item in film.tracked():
             notes.take(item)
             film.counts.frames += 1

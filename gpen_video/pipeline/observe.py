@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gpen_video.types import VideoInfo
+
+if TYPE_CHECKING:
+    from gpen_video.pipeline.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,8 @@ class RunSummary:
     shots: int
     seconds: float
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    verification: "Verification | None" = None
+    """What the comparison with the source came to, where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ the generator, nothing received is written to, models are handed in.
 
 from collections.abc import Generator, Iterable
 from itertools import islice
+from typing import overload
 
 import numpy as np
 
 from gpen_video.faces import Aligner, Detector, detection_in_frame, upright_rgb
+from gpen_video.faces.layer import LayeredFrame
+from gpen_video.media.fields import Field, weave_fields
 from gpen_video.streams import closing_upstream
-from gpen_video.types import Detection, FaceCrop, Frame, FrameFaces, TrackedFace
+from gpen_video.types import ColourSpec, Detection, FaceCrop, Frame, FrameFaces, TrackedFace
 
 
 def detect_faces(
@@ -50,6 +53,41 @@ def crop_faces(stream: Iterable[FrameFaces[TrackedFace]], aligner: Aligner) -> G
     with closing_upstream(stream):
         for item in stream:
             yield item.with_faces(tuple(aligner.crop(item.frame, face) for face in item.faces))
+
+
+def weave_layers(stream: Iterable[LayeredFrame], first: Field, colour: ColourSpec) -> Generator[LayeredFrame]:
+    """Make frames of fields again, with their mattes and layers; it holds back one field.
+
+    Args:
+        stream: pairs, the field that is shown first before the other.
+        first: the field that is shown first.
+        colour: what the source says of its colours.
+    """
+    with closing_upstream(stream):
+        fields = iter(stream)
+        for one in fields:
+            other = next(fields, None)
+            if other is None:
+                raise ValueError(f"field {one.frame.index} is not followed by the other one of its frame")
+            yield LayeredFrame(
+                _woven(one.frame, other.frame, first, colour),
+                _woven(one.matte, other.matte, first),
+                _woven(one.layer, other.layer, first),
+            )
+
+
+@overload
+def _woven(one: Frame, other: Frame, first: Field, colour: ColourSpec | None = None) -> Frame: ...
+
+
+@overload
+def _woven(one: Frame | None, other: Frame | None, first: Field, colour: ColourSpec | None = None) -> Frame | None: ...
+
+
+def _woven(one: Frame | None, other: Frame | None, first: Field, colour: ColourSpec | None = None) -> Frame | None:
+    if one is None or other is None:
+        return None
+    return next(weave_fields((one, other), first, colour or one.picture.colour))
 
 
 def _short_side(detection: Detection) -> float:

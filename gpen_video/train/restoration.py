@@ -77,6 +77,8 @@ class Rates:
     """What they have fallen to at the end, as a part, along a cosine."""
     fall_from: float = 0.0
     """Progress at which they begin to fall."""
+    warm_up: float = 0.0
+    """Progress up to which they rise from 0, for trainings that start from weights but without Adam's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,7 @@ class RestorationTraining:
     def step(self, batch: Batch, moment: Moment) -> Figures:
         """One step of the network and, where there is one, of its adversary."""
         for group, first in zip(self._optimiser.param_groups, self._first_rates, strict=True):
-            group["lr"] = first * _fall(self.config.rates, moment.progress)
+            group["lr"] = first * _share(self.config.rates, moment.progress)
         draw = self._machine.generator(self._seed, moment.step)
         degraded, target = to_network(batch["degraded"]), to_network(batch["target"])
         with self._machine.autocast():
@@ -292,7 +294,10 @@ def _parts(net: nn.Module, rates: Rates) -> list[dict[str, object]]:
     return [{"params": encoder, "lr": rates.encoder}, {"params": decoder, "lr": rates.decoder}]
 
 
-def _fall(rates: Rates, progress: float) -> float:
+def _share(rates: Rates, progress: float) -> float:
+    """Part of the first learning rates that holds at a progress."""
+    if progress < rates.warm_up:
+        return progress / rates.warm_up
     if progress <= rates.fall_from:
         return 1.0
     part = (progress - rates.fall_from) / (1 - rates.fall_from)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gpen_video.cli import inspect, presets, restore, weights
+from gpen_video.cli import inspect, presets, restore, train, verify, weights
 from gpen_video.cli.options import resolve_options
 from gpen_video.config import ResolvedSettings, Settings
 
@@ -81,7 +81,8 @@ def test_another_codec_than_the_presets() -> None:
                     "--set",
                 ),
                 *("--device", "--tolerant", "--offline", "--weights", "--strength", "--codec", "--crf", "--pix-fmt"),
-                "--encoder-option",
+                *("--strict", "--grain", "--chroma", "--deinterlace", "--frame-rate", "--encoder-option"),
+                *("--report", "--verify", "--matte", "--layer", "--framemd5"),
             },
         ),
         (
@@ -93,8 +94,10 @@ def test_another_codec_than_the_presets() -> None:
         ),
         (presets, {"--help"}),
         (weights, {"--help"}),
+        (train, {"--help"}),
+        (verify, {"--help", "--json", "--verbose", "--quiet"}),
     ],
-    ids=["restore", "inspect", "presets", "weights"],
+    ids=["restore", "inspect", "presets", "weights", "train", "verify"],
 )
 def test_few_flags_and_a_new_one_is_a_decision(module: object, flags: set[str]) -> None:
     parser = module.build_parser()  # type: ignore[attr-defined]

@@ -8,7 +8,8 @@ from gpen_video.config import Layer, find_presets, load_preset, resolve
 from gpen_video.config.presets import shipped_folder
 from gpen_video.errors import ConfigError
 
-SHIPPED = ("archival-bw", "archival-colour", "broadcast", "draft", "master-ffv1", "tape", "web")
+MASTERS = ("master-dnxhr", "master-ffv1", "master-prores")
+SHIPPED = ("archival-bw", "archival-colour", "broadcast", "draft", *MASTERS, "tape", "web")
 
 
 @pytest.fixture
@@ -52,10 +53,12 @@ def test_the_encoder_takes_every_option_of_a_shipped_preset(name: str) -> None:
     options |= {"preset": encode.preset} if encode.preset is not None else {}
     context = av.CodecContext.create(encode.codec, "w")
     assert isinstance(context, av.VideoCodecContext)
-    context.width, context.height, context.pix_fmt = 64, 64, encode.pix_fmt or "yuv420p"
+    offered = [offer.name for offer in context.codec.video_formats or ()]
+    pix_fmt = encode.pix_fmt or ("yuv420p" if "yuv420p" in offered else offered[0])
+    context.width, context.height, context.pix_fmt = 256, 128, pix_fmt
     context.time_base = Fraction(1, 25)
-    context.options = options
-    frame = av.VideoFrame(64, 64, context.pix_fmt)
+    context.options = {"profile": "dnxhr_hq"} | options if encode.codec == "dnxhd" else options
+    frame = av.VideoFrame(256, 128, context.pix_fmt)
     frame.pts = 0
     assert context.encode(frame) + context.encode(None)
     assert context.options == {}, "FFmpeg leaves the options that the encoder does not know"

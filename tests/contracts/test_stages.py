@@ -14,6 +14,7 @@ from skimage.data import astronaut
 
 from gpen_video.config import BlendSettings, ShotSettings, TrackSettings
 from gpen_video.faces import Aligner, RetinaFaceDetector, mask_faces, paste_faces, track_delay, track_faces
+from gpen_video.faces.grain import GRAIN_DELAY, match_grain
 from gpen_video.media import SHOT_DELAY, mark_shots
 from gpen_video.nets.gpen import Gpen, GpenConfig
 from gpen_video.pipeline import crop_faces, detect_faces, prefetch
@@ -65,6 +66,7 @@ def stages() -> dict[str, Stage]:
         "track": lambda stream: track_faces(stream, TRACK),
         "crop": lambda stream: crop_faces(stream, Aligner(64)),
         "restore": lambda stream: restore_faces(stream, restorer, max_wait=WAIT),
+        "grain": match_grain,
         "mask": lambda stream: mask_faces(stream, BLEND),
         "paste": lambda stream: paste_faces(stream, BLEND),
     }
@@ -76,6 +78,7 @@ DELAYS = {
     "track": track_delay(TRACK),
     "crop": 0,
     "restore": restore_delay(WAIT),
+    "grain": GRAIN_DELAY,
     "mask": 0,
     "paste": 0,
     "prefetch": DEPTH + 1,
@@ -163,7 +166,7 @@ class Upstream:
 
 
 def test_the_film_has_faces(inputs: dict[str, Any]) -> None:
-    for name in ("track", "crop", "restore", "mask", "paste"):
+    for name in ("track", "crop", "restore", "grain", "mask", "paste"):
         assert faces_of(inputs[name][0]) >= FRAMES - 2
         assert faces_of(inputs[name][1]) == 0
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from gpen_video.train.degrade import training_clip
-from gpen_video.train.restoration import Rates, RestorationConfig, RestorationTraining, Weights, _fall, _to_next
+from gpen_video.train.restoration import Rates, RestorationConfig, RestorationTraining, Weights, _share, _to_next
 from gpen_video.train.training import Moment
 from tests.train.test_loop import CPU, TINY, Noise, restoration
 
@@ -36,11 +36,12 @@ def test_encoder_and_decoder_have_their_own_rates() -> None:
     assert len(encoder["params"]) + len(decoder["params"]) == len(named)
 
 
-def test_rates_fall_along_a_cosine() -> None:
+def test_rates_share_along_a_cosine() -> None:
     rates = Rates(final=0.1, fall_from=0.5)
-    assert [_fall(rates, at) for at in (0.0, 0.5)] == [1, 1]
-    assert _fall(rates, 0.75) == pytest.approx(0.55)
-    assert _fall(rates, 1.0) == pytest.approx(0.1)
+    assert [_share(rates, at) for at in (0.0, 0.5)] == [1, 1]
+    assert _share(rates, 0.75) == pytest.approx(0.55)
+    assert _share(rates, 1.0) == pytest.approx(0.1)
+    assert [_share(Rates(warm_up=0.2), at) for at in (0.0, 0.1, 0.2)] == [0, 0.5, 1]
 
 
 @pytest.mark.parametrize("weights", [{}, {"adversarial": 0.0}, {"steadiness": 1.0, "adversarial": 0.0}])

@@ -1,0 +1,103 @@
+"""What a run leaves beside its result, for those who ask: record, matte, layer, checksums, proof."""
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpen_video.errors import OutputError, UsageError
+from gpen_video.faces import LayeredFrame, LayerWish, layer_format, matte_format
+from gpen_video.media import (
+    PictureDetails,
+    check_side_targets,
+    needs_full_chroma,
+    plan_side_output,
+    written_side_output,
+)
+from gpen_video.types import VideoInfo
+
+FRAMEMD5 = ".framemd5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """Files beside the result; nothing by default."""
+
+    report: Path | None = None
+    """Treatment record, JSON."""
+    matte: Path | None = None
+    """Blended masks, FFV1 in Matroska."""
+    layer: Path | None = None
+    """Restored faces with alpha, FFV1 in Matroska or ProRes 4444 in QuickTime."""
+    framemd5: bool = False
+    """Checksums of source and result, each beside the result under its film's name with ``.framemd5`` added."""
+    verify: bool = False
+    """Compare result and source when it is written; a result that fails stays hidden and is removed."""
+
+    @property
+    def records(self) -> bool:
+        """Whether the run has to note what it does."""
+        return self.report is not None or self.verify
+
+    def sidecars(self, source: Path, target: Path) -> tuple[Path, ...]:
+        """The checksum files of source and result."""
+        return tuple(target.with_name(film.name + FRAMEMD5) for film in (source, target)) if self.framemd5 else ()
+
+    def check(self, source: Path, target: Path, *, overwrite: bool) -> None:
+        """Check, before anything is read, whether all files may go where they are to go.
+
+        Raises:
+            UsageError: two of them, or one and the source or result, are the same file.
+            OutputError: a folder is missing, or a file exists.
+        """
+        check_side_targets(self.matte, self.layer, source=source, target=target, overwrite=overwrite)
+        taken = {path.absolute() for path in (source, target, self.matte, self.layer) if path is not None}
+        plain = [*((self.report,) if self.report else ()), *self.sidecars(source, target)]
+        for path in plain:
+            if path.absolute() in taken:
+                raise UsageError(f"{path}: another file of this run goes there already, or it is the source")
+            taken.add(path.absolute())
+            if not path.parent.is_dir():
+                raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
+            if path.is_dir():
+                raise OutputError(f"{path} is a folder; name a file")
+            if path.exists() and not overwrite:
+                raise OutputError(f"{path} exists already; choose another name, or replace it with --overwrite")
+
+    def layers(self, info: VideoInfo) -> LayerWish:
+        """What pasting has to give out besides frames."""
+        full = self.layer is not None and needs_full_chroma(self.layer, info.format)
+        return LayerWish(matte=self.matte is not None, layer=self.layer is not None, full_chroma=full)
+
+    @contextmanager
+    def written(
+        self, info: VideoInfo, details: PictureDetails, *, overwrite: bool
+    ) -> Generator[Callable[[LayeredFrame], None]]:
+        """Matte and layer, which appear when the block ends without an error.
+
+        Args:
+            info: the film as the result will be.
+            details: its pictures'.
+            overwrite: replace files that exist.
+
+        Yields:
+            A function that takes each finished frame.
+        """
+        wish = self.layers(info)
+        with ExitStack() as owned:
+            matte = layer = None
+            if self.matte is not None:
+                plan = plan_side_output("matte", self.matte, info, matte_format(info.format), details)
+                matte = owned.enter_context(written_side_output(plan, overwrite=overwrite))
+            if self.layer is not None:
+                pictures = layer_format(info.format, full_chroma=wish.full_chroma)
+                plan = plan_side_output("layer", self.layer, info, pictures, details)
+                layer = owned.enter_context(written_side_output(plan, overwrite=overwrite))
+
+            def take(item: LayeredFrame) -> None:
+                if matte is not None and item.matte is not None:
+                    matte(item.matte)
+                if layer is not None and item.layer is not None:
+                    layer(item.layer)
+
+            yield take
