@@ -107,7 +107,8 @@ def main() -> None:
         for line in parts[arguments.only]():
             print(line, flush=True)
         return
-    lines = ["# Fidelity", "", "Made by `python benchmarks/fidelity.py`; every figure is measured by it.", ""]
+    made_by = "Made by `python benchmarks/fidelity.py [FILM ...]`; every figure is measured by it."
+    lines = ["# Fidelity", "", made_by, ""]
     for part in parts.values():
         lines += [*part(), ""]
     PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
@@ -390,7 +391,7 @@ def cost_part() -> Iterator[str]:
     yield "of the shipped network (256) and the published one (512), masks and network not counted. *Native*: planes"
     yield "taken out of the decoded frame, faces cut from and pasted into them, a frame for the encoder. *Conversion*:"
     yield "the frame to rgb24 and back by FFmpeg's scaler (PyAV), nothing else. *Usual way*: the conversion, faces cut"
-    yield "out by `warpAffine`, warped back and blended over the whole frame, as GPEN's own program does. Best of 5,"
+    yield "out by `warpAffine`, warped back and blended over the whole frame, as GPEN's own program does. Best of 9,"
     yield "taken in turn; one thread each."
     yield ""
     yield "| frame | crop | faces | native | conversion | usual way | native / conversion | native / usual way |"
@@ -423,7 +424,7 @@ def timed(width: int, height: int, size: int, count: int) -> tuple[float, float,
         lambda: usual_way(frame, faces, mask),
     )
     best = [float("inf")] * len(ways)
-    for _, (index, way) in product(range(5), enumerate(ways)):
+    for _, (index, way) in product(range(9), enumerate(ways)):
         started = time.perf_counter()
         way()
         best[index] = min(best[index], time.perf_counter() - started)

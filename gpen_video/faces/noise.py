@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.fft import rfft2
 
 from gpen_video.colour import luma_weights, rgb_from_yuv, yuv_from_rgb
+from gpen_video.faces.curve import curve_of
 from gpen_video.geometry import apply, corners, hull_box
 from gpen_video.types import Frame, Picture
 
@@ -50,6 +51,8 @@ _LEAKAGE = 1e-3
 """Part of the lowest ring's power that the window may leak into any other."""
 _VISIBLE = 1.0
 """Signal over noise, in power, down to which a ring tells of sharpness."""
+_NEAR = 0.01
+"""Of the signal, to either side of where the slope of a curve is taken."""
 _CODED = (1.3, 2.0)
 """Steps at block edges over those at other places: up to the first it is all grain, from the second all codec. Measured
 in flat areas: white noise and H.264 with its deblocking 1.0 to 1.3, H.264 at low rates 1.6 to 1.8, MPEG-1 2.2."""
@@ -134,7 +137,9 @@ class GrainMeter:
         if not len(flat):
             return
         rate = max(1 / (self._seen.frames + 1), 1 / _MEMORY)
-        rounding = _step(picture) ** 2 / 12
+        signal = _signal_blocks(picture, rows[flat], columns[flat]).mean(axis=(1, 2))
+        slope = _slope(picture, signal)
+        rounding = float(np.square(slope).mean()) * _step(picture) ** 2 / 12
         spectra = _spectra(detrended[flat])
         if other is not None and other.planes[0].shape == picture.planes[0].shape:
             others = _spectra(_detrended(luma_blocks(other, rows[flat], columns[flat])))
@@ -142,7 +147,7 @@ class GrainMeter:
                 return
             _blend(self._seen.products, _products(spectra, others), rate)
         self._learn_levels(level[flat], _power(spectra), structure[flat] + rounding, rounding, rate)
-        self._learn_chroma(picture, rows[flat], columns[flat], rate)
+        self._learn_chroma(picture, rows[flat], columns[flat], slope, rate)
         _blend(self._seen.steps, _grid_steps(luma[flat]), rate)
         outside = np.flatnonzero(~inside)
         detailed = outside[np.argsort(structure[outside], kind="stable")[-_DETAILED:]]
@@ -160,11 +165,12 @@ class GrainMeter:
         _blend(self._seen.variance, _summed(bins, weight * variance), rate)
         _blend(self._seen.flat_power, np.average(power, axis=0, weights=weight), rate)
 
-    def _learn_chroma(self, picture: Picture, rows: Indices, columns: Indices, rate: float) -> None:
+    def _learn_chroma(self, picture: Picture, rows: Indices, columns: Indices, slope: Float32, rate: float) -> None:
         chroma, rounding = _chroma_blocks(picture, rows, columns)
         variance = np.zeros(2)
         for index, blocks in enumerate(chroma):
-            variance[index] = max(0.0, float(np.median(_detrended(blocks).var(axis=(1, 2)))) - rounding[index])
+            seen = np.square(slope) * (_detrended(blocks).var(axis=(1, 2)) - rounding[index])
+            variance[index] = max(0.0, float(np.median(seen)))
         _blend(self._seen.chroma_variance, variance, rate)
 
     def _summed_up(self, rounding: float) -> FilmLook:
@@ -187,7 +193,27 @@ class GrainMeter:
 
 
 def luma_blocks(picture: Picture, rows: Indices, columns: Indices) -> Float32:
-    """(N, 16, 16) luma, nominally 0 to 1, of blocks by their row and column in the picture's grid of blocks."""
+    """(N, 16, 16) luma, nominally 0 to 1, of blocks by their row and column in the picture's grid of blocks.
+
+    Of HDR, luma as the crops have it: through the curve of `faces.curve`.
+    """
+    luma = _signal_blocks(picture, rows, columns)
+    curve = curve_of(picture.colour.transfer)
+    return luma if curve is None else curve.shown_from_signal(luma)
+
+
+def _slope(picture: Picture, signal: Float32) -> Float32:
+    """How much the curve of HDR stretches small differences at a signal; 1 for SDR. The shape of `signal`."""
+    curve = curve_of(picture.colour.transfer)
+    if curve is None:
+        return np.ones_like(signal)
+    around = np.clip(signal, _NEAR, 1 - _NEAR)
+    return np.asarray(
+        (curve.shown_from_signal(around + _NEAR) - curve.shown_from_signal(around - _NEAR)) / (2 * _NEAR), np.float32
+    )
+
+
+def _signal_blocks(picture: Picture, rows: Indices, columns: Indices) -> Float32:
     fmt, spec = picture.format, picture.colour
     if fmt.family == "rgb":
         return np.asarray(_rgb_blocks(picture, rows, columns) @ luma_weights(spec, fmt, picture.height), np.float32)

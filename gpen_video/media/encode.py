@@ -119,6 +119,9 @@ def check_encoder(info: VideoInfo, settings: EncodeSettings, details: PictureDet
         if any(formats.subsampling(name)) and colour.chroma_location:
             chosen.setdefault("chroma_sample_location", colour.chroma_location)
         plan = EncoderPlan(codec.name, name, chosen, colour, _CONTAINERS[0], ())
+        if not _opens(plan, info) and "slices" not in options:
+            # FFV1 refuses some counts at odd sizes; its own choice is better than another pixel format.
+            plan = replace(plan, options={key: value for key, value in chosen.items() if key != "slices"})
         if _opens(plan, info):
             break
     else:

@@ -50,8 +50,8 @@ class Kept(Generic[Value]):
 
 def fir_kernel(gain: float = 1.0) -> Tensor:
     """The (4, 4) binomial low-pass [1, 3, 3, 1] x [1, 3, 3, 1] / 64, which sums to `gain`."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    return torch.outer(taps, taps) * (gain / 64.0)
+    taps = (1.0, 3.0, 3.0, 1.0)
+    return torch.tensor([[row * column * gain / 64.0 for column in taps] for row in taps])
 
 
 def upfirdn2d(x: Tensor, kernel: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)) -> Tensor:
@@ -126,7 +126,9 @@ class EqualLinear(nn.Module):
         self, inputs: int, outputs: int, *, bias: float = 0.0, lr_mul: float = 1.0, activate: bool = False
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_mul)
+        weight = torch.randn(outputs, inputs)
+        # A shape without memory has nothing to scale, and arithmetic on it makes torch import its compiler: 3 seconds.
+        self.weight = nn.Parameter(weight if weight.is_meta else weight / lr_mul)
         self.bias = nn.Parameter(torch.full((outputs,), bias))
         self.lr_mul = lr_mul
         self.scale = lr_mul / math.sqrt(inputs)

@@ -46,7 +46,7 @@ class Film:
     owned: ExitStack
     recorder: Recorder | None = None
     """Notes what is done, for a treatment record."""
-    layers: LayerWish = LayerWish()
+    layers: LayerWish = field(default_factory=LayerWish)
     """What is made beside the result."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     counts: Counts = field(default_factory=Counts)

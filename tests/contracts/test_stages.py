@@ -13,11 +13,21 @@ import torch
 from skimage.data import astronaut
 
 from gpen_video.config import BlendSettings, ShotSettings, TrackSettings
-from gpen_video.faces import Aligner, RetinaFaceDetector, mask_faces, paste_faces, track_delay, track_faces
+from gpen_video.faces import (
+    Aligner,
+    LayerWish,
+    RetinaFaceDetector,
+    mask_faces,
+    paste_faces,
+    paste_layers,
+    track_delay,
+    track_faces,
+)
 from gpen_video.faces.grain import GRAIN_DELAY, match_grain
 from gpen_video.media import SHOT_DELAY, mark_shots
 from gpen_video.nets.gpen import Gpen, GpenConfig
 from gpen_video.pipeline import crop_faces, detect_faces, prefetch
+from gpen_video.pipeline.record import Recorder, recorded
 from gpen_video.restore import GpenRestorer, restore_delay, restore_faces
 from gpen_video.types import ColourSpec, Frame, FrameFaces, Picture, PixelFormat, Timestamp
 from gpen_video.weights import load_detector
@@ -82,8 +92,16 @@ DELAYS = {
     "mask": 0,
     "paste": 0,
     "prefetch": DEPTH + 1,
+    "record": 0,
+    "paste layers": 0,
 }
 NAMES = list(DELAYS)
+ASIDE: dict[str, tuple[Stage, str]] = {
+    "prefetch": (lambda stream: prefetch(iter(stream), DEPTH), "track"),
+    "record": (lambda stream: recorded(stream, Recorder()), "paste"),
+    "paste layers": (lambda stream: paste_layers(stream, BLEND, LayerWish(matte=True, layer=True)), "paste"),
+}
+"""Stages that stand beside the chain, and the one whose input they take."""
 
 
 @dataclass(eq=False)
@@ -105,13 +123,14 @@ def inputs(stages: dict[str, Stage]) -> dict[str, tuple[list[Any], list[Any]]]:
         now = (list(stage(now[0])), list(stage(now[1])))
         for item in (*now[0], *now[1]):
             freeze(item)
-    made["prefetch"] = made["track"]
+    for name, (_, place) in ASIDE.items():
+        made[name] = made[place]
     return made
 
 
 @pytest.fixture(params=NAMES)
 def case(request: pytest.FixtureRequest, stages: dict[str, Stage], inputs: dict[str, Any]) -> Case:
-    stage = stages.get(request.param, lambda stream: prefetch(iter(stream), DEPTH))
+    stage = stages[request.param] if request.param in stages else ASIDE[request.param][0]
     return Case(stage, *inputs[request.param])
 
 

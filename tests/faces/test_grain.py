@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gpen_video.colour import yuv_from_rgb
 from gpen_video.config.schema import BlendSettings
 from gpen_video.faces import Aligner, mask_faces, paste_faces
+from gpen_video.faces.curve import curve_of
 from gpen_video.faces.grain import GRAIN_DELAY, SHARPER, GrainMatcher, grain_field, match_grain
 from gpen_video.faces.noise import FilmLook, GrainMeter, blur_of, detail_power, image_blocks
 from gpen_video.faces.resample import Roi
@@ -380,3 +381,28 @@ def test_small_pictures_pass(shape: tuple[int, int]) -> None:
     now = frame(0, shading(*shape) + noise(0, 0.02, shape=shape))
     items = [FrameFaces(now, (face_in(now, smoothed),))]
     assert len(list(match_grain(items))) == 1
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+@pytest.mark.parametrize("level", [0.3, 0.5])
+def test_grain_of_hdr_is_measured_as_the_crops_show_it(transfer: str, level: float) -> None:
+    # Noise of known deviation in the signal, small enough that the curve is straight over it.
+    fmt, deviation = PixelFormat("yuv420p10le", "yuv", 10, 1, 1), 4.0
+    colour = ColourSpec(matrix="bt2020nc", full_range=False, transfer=transfer)
+    curve = curve_of(transfer)
+    assert curve is not None
+    meter, rng = GrainMeter(), np.random.default_rng(0)
+    middle = 64 + 876 * level
+    pictures = []
+    for _ in range(6):
+        luma = np.rint(middle + deviation * rng.standard_normal((288, 352))).astype(np.uint16)
+        pictures.append(Picture((luma, *(np.full((144, 176), 512, np.uint16),) * 2), fmt, colour))
+    for index, picture in enumerate(pictures):
+        time = Timestamp(index, Fraction(1, 24))
+        following = pictures[index + 1] if index + 1 < len(pictures) else None
+        meter.measure(Frame(index, time, picture, starts_shot=index == 0), following)
+    ends = curve.shown_from_signal(np.array([level - deviation / 876, level + deviation / 876], np.float32))
+    expected = float(ends[1] - ends[0]) / 2
+    assert meter.look is not None
+    shown = curve.shown_from_signal(np.array([level], np.float32))
+    assert float(meter.look.deviation(shown)[0]) == pytest.approx(expected, rel=0.12)

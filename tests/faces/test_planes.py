@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
+from gpen_video.colour import yuv_from_rgb
 from gpen_video.config.schema import BlendSettings
 from gpen_video.faces.align import Aligner
 from gpen_video.faces.mask import Masker
 from gpen_video.faces.paste import paste
-from gpen_video.faces.planes import plane_groups
+from gpen_video.faces.planes import PlaneGroup, plane_groups
+from gpen_video.geometry import apply, compose, invert
 from gpen_video.types import ColourSpec, Frame, FrameFaces, MaskedFace, PixelFormat, RestoredFace
 from tests.faces.scenes import carrier, frame_of, frozen, noise_picture, painted, tracked_at
 from tests.faces.test_paste import reachable
@@ -70,6 +74,32 @@ def test_outside_the_mask_not_a_bit_changes(scene: tuple[Frame, Place]) -> None:
             before = frame.picture.planes[index]
             outside = ~reachable(frame.picture, face, group, before)
             np.testing.assert_array_equal(after.planes[index][outside], before[outside])
+
+
+@settings(max_examples=120, deadline=None)
+@given(scenes())
+def test_an_even_change_is_the_closed_form_everywhere(scene: tuple[Frame, Place]) -> None:
+    """Source + mask * matrix * change, rounded and clipped, at every sample, those on the picture's edge too."""
+    frame, place = scene
+    picture = frame.picture
+    blank = masked_face(frame, place, 0)
+    crop, change = blank.restored.crop, np.array([0.12, -0.07, 0.2])
+    face = MaskedFace(RestoredFace(crop, frozen((crop.rgb_hwc + change).astype(np.float32))), blank.alpha_hw)
+    after = paste(carrier(frame, face), "restore").picture
+    to_samples = yuv_from_rgb(picture.colour, picture.format, picture.height).matrix.astype(float)
+    for group in plane_groups(picture):
+        for index in group.indices:
+            before, found = picture.planes[index].astype(float), after.planes[index].astype(float)
+            expected = before + bilinear(face, group, before.shape) * (to_samples[index] @ change)
+            np.testing.assert_array_less(np.abs(found - expected.clip(0, 2**picture.format.bits - 1)), 0.53)
+
+
+def bilinear(face: MaskedFace, group: PlaneGroup, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The mask at the samples of a plane, in float64; 0 beyond its edge."""
+    y, x = np.mgrid[: shape[0], : shape[1]].reshape(2, -1).astype(np.float64)
+    in_crop = invert(compose(invert(group.frame_from_plane), face.restored.crop.frame_from_crop_2x3))
+    u, v = apply(in_crop, np.column_stack([x, y])).T
+    return map_coordinates(face.alpha_hw.astype(np.float64), [v, u], order=1, mode="grid-constant").reshape(shape)
 
 
 @settings(max_examples=100, deadline=None)

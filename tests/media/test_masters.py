@@ -52,6 +52,14 @@ def test_small_pictures_are_no_reason_to_fail(tmp_path: Path, size: tuple[int, i
     assert [row.md5 for row in listed_frames(tmp_path / "out.mkv")] == [row.md5 for row in listed_frames(source)]
 
 
+@pytest.mark.parametrize("size", [(719, 480), (131, 99), (132, 99), (131, 100)])
+def test_odd_sizes_keep_their_pixel_format(tmp_path: Path, size: tuple[int, int]) -> None:
+    info = probe(make_clip(tmp_path / "film", Clip(size=size, pts=(0,))))
+    plan = check_encoder(info, FFV1)
+    assert plan.pix_fmt == "yuv420p" and plan.warnings == ()
+    assert (plan.options["level"], plan.options["slicecrc"]) == ("3", "1")
+
+
 def test_a_bit_that_flips_in_a_master_is_found(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "film", Clip(size=(96, 64), noise=True))
     master = tmp_path / "out.mkv"

@@ -2,7 +2,7 @@
 
 import json
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -27,7 +27,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first frames of the sample, as they are."""
     path = tmp_path_factory.mktemp("clip") / "clip.mkv"
     with av.open(str(SAMPLE)) as source:
-        pictures = [frame.to_ndarray(format="yuv420p") for _, frame in zip(range(FRAMES), source.decode(video=0))]
+        pictures = [frame.to_ndarray(format="yuv420p") for frame in islice(source.decode(video=0), FRAMES)]
     _write(pictures, path, 24)
     return path
 
@@ -37,7 +37,7 @@ def interlaced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same camera with two moments in each frame, the top field first, as tape has it."""
     path = tmp_path_factory.mktemp("clip") / "interlaced.mkv"
     with av.open(str(SAMPLE)) as source:
-        pictures = [frame.to_ndarray(format="gray") for _, frame in zip(range(3 * 2 * FRAMES), source.decode(video=0))]
+        pictures = [frame.to_ndarray(format="gray") for frame in islice(source.decode(video=0), 3 * 2 * FRAMES)]
     woven = []
     for top, bottom in list(pairwise(pictures[::3]))[::2]:  # every third, so that the camera moves plainly
         both = top.copy()
