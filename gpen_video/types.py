@@ -10,6 +10,7 @@ point of the crop to a point of the frame. Frame coordinates are those of the co
 rotation. No stage writes into what it was handed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -190,6 +191,10 @@ class Detection:
     def __post_init__(self) -> None:
         _require_array("box_xyxy", self.box_xyxy, (4,), np.float32)
         _require_array("landmarks_5xy", self.landmarks_5xy, (5, 2), np.float32)
+
+
+OnSkip = Callable[[int, str, float], None]
+"""Is told which face is left out: index of its frame, why in few words, and what was measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from gpen_video.faces.kalman import Float64, Noise, State
 from gpen_video.faces.smooth import smooth
 from gpen_video.geometry import iou_matrix
 from gpen_video.streams import closing_upstream
-from gpen_video.types import Detection, FrameFaces, Picture, TrackedFace
+from gpen_video.types import Detection, FrameFaces, OnSkip, Picture, TrackedFace
 
 _NO_MATCH = 1e6
 """Cost of a pair that may not be matched: above any sum of costs of pairs that may."""
@@ -31,7 +31,11 @@ def track_delay(settings: TrackSettings) -> int:
 
 
 def track_faces(
-    stream: Iterable[FrameFaces[Detection]], settings: TrackSettings, start_score: float = 0.0, tail: int = 5
+    stream: Iterable[FrameFaces[Detection]],
+    settings: TrackSettings,
+    start_score: float = 0.0,
+    tail: int = 5,
+    on_skip: OnSkip | None = None,
 ) -> Generator[FrameFaces[TrackedFace], None, None]:
     """Turn the detections of each frame into faces with an identity and steadied landmarks.
 
@@ -47,6 +51,7 @@ def track_faces(
         settings: See `TrackSettings`.
         start_score: Least confidence of a detection that starts a track or counts for its confirmation.
         tail: Most predicted frames after the last detection.
+        on_skip: Is told of detections whose track was too short to be believed, with their confidence.
     """
     tracker = Tracker(settings, start_score, tail)
     pending: deque[FrameFaces[Detection]] = deque()
@@ -54,7 +59,11 @@ def track_faces(
     def emit(keep: int) -> Iterator[FrameFaces[TrackedFace]]:
         while len(pending) > keep:
             item = pending.popleft()
-            yield item.with_faces(tracker.take(item.frame.picture))
+            faces = tracker.take(item.frame.picture)
+            if on_skip is not None:
+                for detection in tracker.doubted:
+                    on_skip(item.frame.index, "seen too briefly", detection.score)
+            yield item.with_faces(faces)
 
     with closing_upstream(stream):
         for item in stream:
@@ -100,6 +109,8 @@ class Tracker:
         self._start_score = start_score
         self._tail = tail
         self._next_id = 0
+        self.doubted: list[Detection] = []
+        """Of the last frame taken: detections whose track is too short to be believed."""
         self.reset()
 
     def reset(self) -> None:
@@ -129,6 +140,7 @@ class Tracker:
     def take(self, picture: Picture) -> tuple[TrackedFace, ...]:
         """The faces of the oldest frame not yet taken, by id; what only that frame needed is forgotten."""
         present = [track for track in self._tracks if track.pending and track.first == self._taken]
+        self.doubted.clear()
         faces = [self._face(track, picture) for track in present]
         for track in present:
             track.pending.popleft()
@@ -173,6 +185,8 @@ class Tracker:
         """The face of the track's first pending frame, where there is one to show."""
         # A shot may be shorter than the detections that are asked for.
         if track.hits < min(self._settings.min_hits, self._observed):
+            if (detection := track.pending[0].detection) is not None:
+                self.doubted.append(detection)
             return None
         record, *ahead = islice(track.pending, self._settings.lag + 1)
         coordinates = smooth([record.state, *(later.state for later in ahead)])

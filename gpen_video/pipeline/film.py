@@ -74,11 +74,10 @@ class Film:
                 batch=s.detect.batch,
                 rotation=reading.info.rotation,
                 pixel_aspect=reading.pixel_aspect,
+                on_skip=self._skipped,
             ),
         )
-        tracked = self._stage(
-            "track", track_faces(detected, s.track, start_score=s.detect.score, tail=s.blend.fade + 1)
-        )
+        tracked = self._stage("track", track_faces(detected, s.track, s.detect.score, s.blend.fade + 1, self._skipped))
         return self._counted(tracked)
 
     def restored(self) -> Generator[LayeredFrame]:
@@ -114,6 +113,10 @@ class Film:
         while self.counts.warnings:
             observer.warned(self.counts.warnings.pop(0))
         observer.progressed(self.progress())
+
+    def _skipped(self, picture: int, reason: str, value: float) -> None:
+        if self.recorder is not None:
+            self.recorder.decided(picture // 2 if self.reading.first_field else picture, None, reason, value)
 
     @property
     def _per_picture(self) -> Settings:

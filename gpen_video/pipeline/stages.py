@@ -14,7 +14,7 @@ from gpen_video.faces import Aligner, Detector, detection_in_frame, upright_rgb
 from gpen_video.faces.layer import LayeredFrame
 from gpen_video.media.fields import Field, weave_fields
 from gpen_video.streams import closing_upstream
-from gpen_video.types import ColourSpec, Detection, FaceCrop, Frame, FrameFaces, TrackedFace
+from gpen_video.types import ColourSpec, Detection, FaceCrop, Frame, FrameFaces, OnSkip, TrackedFace
 
 
 def detect_faces(
@@ -26,6 +26,7 @@ def detect_faces(
     batch: int,
     rotation: int = 0,
     pixel_aspect: float = 1.0,
+    on_skip: OnSkip | None = None,
 ) -> Generator[FrameFaces[Detection]]:
     """Find the faces of each frame on an upright, scaled-down copy; delay `batch` - 1 frames.
 
@@ -37,6 +38,7 @@ def detect_faces(
         batch: frames looked at at once.
         rotation: clockwise degrees by which the frame is turned for display.
         pixel_aspect: width of a coded pixel over its height.
+        on_skip: is told of faces that are dropped, with their shorter side.
     """
     with closing_upstream(frames):
         source = iter(frames)
@@ -44,7 +46,11 @@ def detect_faces(
             thumbnails = [upright_rgb(frame, long_side, rotation, pixel_aspect) for frame in group]
             found = detector.detect(np.stack([rgb for rgb, _ in thumbnails]))
             for frame, (_, frame_from_thumbnail), detections in zip(group, thumbnails, found, strict=True):
-                faces = (detection_in_frame(detection, frame_from_thumbnail) for detection in detections)
+                faces = [detection_in_frame(detection, frame_from_thumbnail) for detection in detections]
+                if on_skip is not None:
+                    for face in faces:
+                        if (side := _short_side(face)) < min_face:
+                            on_skip(frame.index, "too small", side)
                 yield FrameFaces(frame, tuple(face for face in faces if _short_side(face) >= min_face))
 
 

@@ -249,3 +249,12 @@ def test_upstream_is_closed_and_errors_pass() -> None:
     next(stage)
     stage.close()
     assert closed == [True, True]
+
+
+def test_what_is_seen_too_briefly_is_told() -> None:
+    settings = TrackSettings(min_hits=3, max_gap=0, lag=2)
+    told: list[tuple[int, str, float]] = []
+    brief = film([[detection_at(60, 60, 40)] if t in (4, 5) else [] for t in range(10)])
+    out = list(track_faces(brief, settings, on_skip=lambda *what: told.append(what)))
+    assert not any(item.faces for item in out)
+    assert told == [(t, "seen too briefly", pytest.approx(0.9)) for t in (4, 5)]

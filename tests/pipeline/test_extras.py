@@ -170,6 +170,15 @@ def test_side_files_are_checked_before_work_starts(name: str, clip: Path, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == [there.name]
 
 
+def test_the_record_says_which_faces_were_left_out_and_why(clip: Path, tmp_path: Path) -> None:
+    settings = Settings.model_validate({**LOSSLESS.model_dump(), "detect": {"min_face": 200}})
+    summary = restore_video(clip, tmp_path / "out.mkv", settings, extras=Extras(report=tmp_path / "record.json"))
+    assert summary.faces == 0
+    (decision,) = read_record(tmp_path / "record.json").decisions
+    assert (decision.first_frame, decision.last_frame, decision.reason) == (0, FRAMES - 1, "too small")
+    assert decision.value is not None and 24 < decision.value < 200
+
+
 def test_verify_finds_a_changed_sample(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result, report = tmp_path / "out.mkv", tmp_path / "record.json"
     restore_video(clip, result, LOSSLESS, extras=Extras(report=report))
