@@ -11,6 +11,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -29,16 +30,27 @@ if TYPE_CHECKING:
     from gpen_video.train.training import Report
 
 
-class RunDisplay:
-    """Watches a run (an `Observer`): a bar with frames, faces, speed and time left, and each stage's share below."""
+class _BarAndLine(Progress):
+    line = ""
 
-    def __init__(self, console: Console) -> None:
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        if self.line:
+            yield Text(one_line(self.line), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+class _Display:
+    """A bar that is drawn while a block runs, if somebody watches."""
+
+    def __init__(self, console: Console, *columns: ProgressColumn) -> None:
         self._console = console
         self._bar = _BarAndLine(
-            TextColumn("{task.description}"), BarColumn(), console=console.err, disable=not console.interactive
+            TextColumn("{task.description}"),
+            BarColumn(),
+            *columns,
+            console=console.err,
+            disable=not console.interactive,
         )
-        self._task = self._bar.add_task("starting", total=None)
-        self._warned: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -46,6 +58,15 @@ class RunDisplay:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
+
+
+class RunDisplay(_Display):
+    """Watches a run (an `Observer`): a bar with frames, faces, speed and time left, and each stage's share below."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._task = self._bar.add_task("starting", total=None)
+        self._warned: set[str] = set()
 
     def planned(self, plan: RunPlan) -> None:
         """Say what will be done, and what cannot be carried."""
@@ -70,80 +91,36 @@ class RunDisplay:
             self._console.warning(message)
 
 
-class TransferDisplay:
+class TransferDisplay(_Display):
     """A bar for one download."""
 
     def __init__(self, console: Console, name: str) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console.err,
-            disable=not console.interactive,
-        )
+        super().__init__(console, DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         self._task = self._bar.add_task(name, total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
 
     def advanced(self, count: int, whole: int | None) -> None:
         """Redraw; `count` of `whole` bytes are here."""
         self._bar.update(self._task, completed=count, total=whole)
 
 
-class CountDisplay:
+class CountDisplay(_Display):
     """A bar for things that are done one by one."""
 
     def __init__(self, console: Console, noun: str) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console.err,
-            disable=not console.interactive,
-        )
+        super().__init__(console, MofNCompleteColumn(), TimeRemainingColumn())
         self._task = self._bar.add_task(noun, total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
 
     def advanced(self, count: int, whole: int) -> None:
         """Redraw; `count` of `whole` are done."""
         self._bar.update(self._task, completed=count, total=whole)
 
 
-class TrainingDisplay:
+class TrainingDisplay(_Display):
     """Watches a recipe (a `CourseWatcher`): a bar a phase with speed and time left, the losses below."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = _BarAndLine(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console.err,
-            disable=not console.interactive,
-        )
+        super().__init__(console, MofNCompleteColumn(), TimeRemainingColumn())
         self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
 
     def entered(self, phase: Phase) -> None:
         """A bar for a phase."""
@@ -190,12 +167,3 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-class _BarAndLine(Progress):
-    line = ""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield self.make_tasks_table(self.tasks)
-        if self.line:
-            yield Text(one_line(self.line), style="dim", no_wrap=True, overflow="ellipsis")

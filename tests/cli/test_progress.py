@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from gpen_video.cli.console import Console, _Stream
-from gpen_video.cli.progress import RunDisplay, TransferDisplay, clock, headline, shares
+from gpen_video.cli.progress import CountDisplay, RunDisplay, TrainingDisplay, TransferDisplay, clock, headline, shares
 from gpen_video.pipeline.observe import Progress
+from gpen_video.train.recipes import by_name
+from gpen_video.train.training import Report
 
 
 def _progress(frames: int, total: int | None, seconds: float) -> Progress:
@@ -67,6 +69,26 @@ def test_a_download_is_drawn() -> None:
         transfer.advanced(100, 100)
     assert "gpen-bfr-512" in written.getvalue()
     assert "100/100 bytes" in written.getvalue()
+
+
+def test_counted_things_are_drawn() -> None:
+    console, written = _console(terminal=True)
+    with CountDisplay(console, "faces found") as display:
+        display.advanced(3, 40)
+    assert "faces found" in written.getvalue() and "3/40" in written.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_training_is_drawn_or_told_line_by_line(terminal: bool) -> None:
+    console, written = _console(terminal=terminal)
+    console.verbose = True
+    with TrainingDisplay(console) as display:
+        display.entered(by_name("gpen-lite-256")[0])
+        display.resumed(320)
+        display.reported(Report(640, 640_000, 12.5, {"generator": 0.71234}))
+    assert "after 320 images" in written.getvalue()
+    assert "12.5 images/s, generator 0.7123" in written.getvalue()
+    assert ("640/640000:" in written.getvalue()) != terminal
 
 
 def test_the_console_takes_markup_and_width_as_text(capsys: pytest.CaptureFixture[str]) -> None:
