@@ -8,7 +8,6 @@ summed. --speed measures images a second here, at the recipe's batch.
 """
 
 import argparse
-import itertools
 import time
 
 import numpy as np
@@ -73,16 +72,16 @@ def describe(phase: Phase, place: Machine) -> str:
     source = Noise(phase.config.network.size)
     training = make(phase, source, place)
     batch = next(feed(training.sample, 16, batch=1, seed=0, start=0, machine=place))
-    plain, memory = cost(training, batch, 1)
-    every = {"r1": phase.config.r1_every} if "discriminator" in training.modules else {}
+    lazy = [phase.config.r1_every] if "discriminator" in training.modules else []
     if isinstance(phase.config, PriorConfig):
-        every["path"] = phase.config.path_every
-    total = plain
-    for name, period in every.items():
-        other = [value for key, value in every.items() if key != name]
-        step = next(s for s in itertools.count(period, period) if all(s % value for value in other) or not other)
-        with_it, _ = cost(training, batch, step) if all(step % value for value in other) else (plain, 0)
-        total += max(with_it - plain, 0) / period
+        lazy.append(phase.config.path_every)
+    costs: dict[tuple[bool, ...], tuple[float, float]] = {}  # by what regularisers a step has
+    kinds = [tuple(step % period == 0 for period in lazy) for step in range(max(lazy, default=1))]
+    for step, kind in enumerate(kinds):
+        if kind not in costs:
+            costs[kind] = cost(training, batch, step)
+    total = sum(costs[kind][0] for kind in kinds) / len(kinds)
+    memory = max(memory for _, memory in costs.values())
     parameters = {name: sum(p.numel() for p in m.parameters()) for name, m in training.modules.items()}
     trained = sum(count for name, count in parameters.items() if name != "average")
     state = (4 * trained + parameters["average"]) * 4 / 1e9
