@@ -168,7 +168,10 @@ def _colour_faults(before: VideoInfo, after: VideoInfo, containers: tuple[Colour
     for name in ("matrix", "primaries", "transfer", *(("chroma_location",) if has_siting else ())):
         want, have = getattr(before.colour, name), getattr(after.colour, name)
         own = [getattr(container, name) for container in containers]
-        wrong = [value for value in (have, own[1] or have) if value not in (want, own[0] or want)]
+        right = {want, own[0] or want}
+        if name == "matrix" and before.format.family == after.format.family == "rgb":
+            right |= {None, "gbr"}  # says nothing that RGB samples do not say themselves
+        wrong = [value for value in (have, own[1] or have) if value not in right]
         if wrong:
             instead = want or "not being stated"
             faults.append(f"the {name.replace('_', ' ')} is {wrong[0] or 'not stated'} instead of {instead}")

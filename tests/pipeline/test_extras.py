@@ -192,3 +192,17 @@ def test_verify_finds_a_changed_sample(clip: Path, tmp_path: Path, capsys: pytes
     assert main(["verify", "--json", str(clip), str(spoilt), str(report)]) == 7
     out = json.loads(capsys.readouterr().out)
     assert out["samples"]["changed_outside"] == 1 and not out["passed"]
+
+
+def test_rgb_film_whose_matrix_is_not_stated_passes(tmp_path: Path) -> None:
+    # A GIF states nothing; FFV1 says of RGB samples that they are RGB.
+    source = tmp_path / "film.gif"
+    with av.open(str(source), "w") as target:
+        stream = target.add_stream("gif", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb8"
+        for index in range(4):
+            picture = np.full((48, 64, 3), 60 * index, np.uint8)
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="rgb8")))
+        target.mux(stream.encode(None))
+    summary = restore_video(source, tmp_path / "out.mkv", LOSSLESS, extras=Extras(verify=True))
+    assert summary.verification is not None and summary.verification.passed
