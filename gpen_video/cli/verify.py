@@ -58,23 +58,11 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         console.json(verification.as_dict())
     else:
         print_findings(verification, console)
-    raise_failure(verification)
+    if verification.failure is not None:
+        raise VerificationError(f"{verification.result}: {verification.failure}")
 
 
 def print_findings(verification: Verification, console: Console) -> None:
     """A line a finding."""
     rows = [(finding.outcome, finding.check, finding.text) for finding in verification.findings]
     console.table(("", "looked at", "found"), rows)
-
-
-def raise_failure(verification: Verification) -> None:
-    """End with an error if anything failed.
-
-    Raises:
-        VerificationError: it names the first failure.
-    """
-    failures = verification.failures
-    if failures:
-        count = "1 check" if len(failures) == 1 else f"{len(failures)} checks"
-        first = f"{failures[0].check}: {failures[0].text}"
-        raise VerificationError(f"{verification.result}: {count} failed, the first is {first}")

@@ -16,8 +16,6 @@ from gpen_video.media import (
 )
 from gpen_video.types import VideoInfo
 
-FRAMEMD5 = ".framemd5"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
@@ -30,7 +28,7 @@ class Extras:
     layer: Path | None = None
     """Restored faces with alpha, FFV1 in Matroska or ProRes 4444 in QuickTime."""
     framemd5: bool = False
-    """Checksums of source and result, each beside the result under its film's name with ``.framemd5`` added."""
+    """Checksums of source and result, beside the result: its name with ``.source.framemd5`` and ``.framemd5`` added."""
     verify: bool = False
     """Compare result and source when it is written; a result that fails stays hidden and is removed."""
 
@@ -39,9 +37,10 @@ class Extras:
         """Whether the run has to note what it does."""
         return self.report is not None or self.verify
 
-    def sidecars(self, source: Path, target: Path) -> tuple[Path, ...]:
-        """The checksum files of source and result."""
-        return tuple(target.with_name(film.name + FRAMEMD5) for film in (source, target)) if self.framemd5 else ()
+    def sidecars(self, target: Path) -> tuple[Path, ...]:
+        """The checksum files of source and result; the two films may have one name, in two folders."""
+        endings = (".source.framemd5", ".framemd5") if self.framemd5 else ()
+        return tuple(target.with_name(target.name + ending) for ending in endings)
 
     def check(self, source: Path, target: Path, *, overwrite: bool) -> None:
         """Check, before anything is read, whether all files may go where they are to go.
@@ -52,7 +51,7 @@ class Extras:
         """
         check_side_targets(self.matte, self.layer, source=source, target=target, overwrite=overwrite)
         taken = {path.absolute() for path in (source, target, self.matte, self.layer) if path is not None}
-        plain = [*((self.report,) if self.report else ()), *self.sidecars(source, target)]
+        plain = [*((self.report,) if self.report else ()), *self.sidecars(target)]
         for path in plain:
             if path.absolute() in taken:
                 raise UsageError(f"{path}: another file of this run goes there already, or it is the source")

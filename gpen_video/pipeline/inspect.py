@@ -23,7 +23,7 @@ def inspect_video(
         GpenVideoError: see `gpen_video.errors`.
     """
     settings, observer = settings or Settings(), observer or NoObserver()
-    info = probe(Path(source))
+    info = probe(Path(source), settings.media.frame_rate)
     models = load_models(settings, offline=offline)
     notes = _Notes({}, {})
     with ExitStack() as owned:

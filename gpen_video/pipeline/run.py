@@ -26,7 +26,6 @@ from gpen_video.pipeline.observe import NoObserver, Observer, Progress, RunPlan,
 from gpen_video.pipeline.reading import Reading, plan_reading
 from gpen_video.pipeline.record import Recorder
 from gpen_video.pipeline.treatment import treatment_record
-from gpen_video.pipeline.verification import Verification
 from gpen_video.pipeline.verify import verify
 from gpen_video.report import write_record
 from gpen_video.restore import keep_freed_memory
@@ -91,32 +90,31 @@ def restore_video(
         observer.planned(plan)
         heard = _Hearing(observer)
         recorder = Recorder() if extras.records else None
-        with (
-            extras.written(reading.behind, carriage.details, overwrite=overwrite) as take,
-            ExitStack() as owned,
-        ):
-            layers = extras.layers(reading.behind)
-            film = Film(reading, resolved.settings, models, owned, recorder, layers)
-            encode(_told(film, heard, take), staged.video, like=reading.behind, settings=carriage.settings)
-        film.tell(heard)
-        assemble(staged.video, reading.behind, staged.part, carriage)
-        verification = None
-        if recorder is not None:
-            record = treatment_record(
-                plan,
-                carriage,
-                resolved,
-                recorder,
-                result=staged.part,
-                warnings=heard.warnings,
-                command_line=command_line,
-            )
-            if extras.verify:
-                verification = verify(source, staged.part, record, hashes=False, observer=NoObserver())
-                _refuse_failed(verification, target)
-            if extras.report is not None:
-                write_record(record, extras.report)
-    for film_path, sidecar in zip((reading.info.path, target), extras.sidecars(source, target), strict=False):
+        record = verification = None
+        # Matte and layer appear only when the result itself is whole and proved.
+        with extras.written(reading.behind, carriage.details, overwrite=overwrite) as take:
+            with ExitStack() as owned:
+                film = Film(reading, resolved.settings, models, owned, recorder, extras.layers(reading.behind))
+                encode(_told(film, heard, take), staged.video, like=reading.behind, settings=carriage.settings)
+            film.tell(heard)
+            assemble(staged.video, reading.behind, staged.part, carriage)
+            if recorder is not None:
+                record = treatment_record(
+                    plan,
+                    carriage,
+                    resolved,
+                    recorder,
+                    result=staged.part,
+                    warnings=heard.warnings,
+                    command_line=command_line,
+                )
+                if extras.verify:
+                    verification = verify(source, staged.part, record, hashes=False)
+                    if verification.failure is not None:
+                        raise VerificationError(f"{target} was not written: {verification.failure}")
+    if record is not None and extras.report is not None:
+        write_record(record, extras.report)
+    for film_path, sidecar in zip((reading.info.path, target), extras.sidecars(target), strict=False):
         write_framemd5(film_path, sidecar, frame_rate=reading.info.average_frame_rate, overwrite=overwrite)
     done = film.progress()
     return RunSummary(
@@ -165,12 +163,6 @@ def _told(film: Film, observer: Observer, take: Callable[[LayeredFrame], None]) 
         film.watch.add("encode", time.perf_counter() - handed)
         film.counts.frames += 1
         film.tell(observer)
-
-
-def _refuse_failed(verification: Verification, target: Path) -> None:
-    if failures := verification.failures:
-        first = f"{failures[0].check}: {failures[0].text}"
-        raise VerificationError(f"{target} was not written: {len(failures)} checks failed, the first is {first}")
 
 
 def _plan(reading: Reading, target: Path, carriage: Carriage, models: Models) -> RunPlan:

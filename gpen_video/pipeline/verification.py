@@ -57,6 +57,14 @@ class Verification:
         """What failed."""
         return tuple(finding for finding in self.findings if finding.outcome == "fail")
 
+    @property
+    def failure(self) -> str | None:
+        """What failed, in one line that names the first; `None` if nothing did."""
+        if not self.failures:
+            return None
+        count = "1 check" if len(self.failures) == 1 else f"{len(self.failures)} checks"
+        return f"{count} failed, the first is {self.failures[0].check}: {self.failures[0].text}"
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {

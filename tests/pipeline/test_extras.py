@@ -90,9 +90,8 @@ def test_all_of_them_at_once(clip: Path, tmp_path: Path) -> None:
         a = alpha / 255
         composite = before.picture.planes[0] * (1 - a) + colour * a
         assert np.abs(composite - after.picture.planes[0]).max() <= 1
-    for film in (clip, result):
-        sums = (tmp_path / (film.name + ".framemd5")).read_text()
-        assert sums.count("\n0,") == FRAMES
+    for ending in (".source.framemd5", ".framemd5"):
+        assert (tmp_path / (result.name + ending)).read_text().count("\n0,") == FRAMES
 
 
 def test_interlaced_film_comes_out_interlaced(interlaced: Path, tmp_path: Path) -> None:
@@ -177,6 +176,25 @@ def test_the_record_says_which_faces_were_left_out_and_why(clip: Path, tmp_path:
     (decision,) = read_record(tmp_path / "record.json").decisions
     assert (decision.first_frame, decision.last_frame, decision.reason) == (0, FRAMES - 1, "too small")
     assert decision.value is not None and 24 < decision.value < 200
+
+
+def test_what_fails_after_the_last_frame_leaves_no_matte_either(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("gpen_video.pipeline.run.assemble", full)
+    extras = Extras(matte=tmp_path / "m.mkv", layer=tmp_path / "l.mkv", report=tmp_path / "r.json", framemd5=True)
+    with pytest.raises(OutputError, match="the disk is full"):
+        restore_video(clip, tmp_path / "out.mkv", LOSSLESS, extras=extras)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checksums_of_two_films_of_one_name_have_two_names(clip: Path, tmp_path: Path) -> None:
+    restore_video(clip, tmp_path / clip.name, LOSSLESS, extras=Extras(framemd5=True))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {clip.name, f"{clip.name}.framemd5", f"{clip.name}.source.framemd5"}
 
 
 def test_verify_finds_a_changed_sample(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
