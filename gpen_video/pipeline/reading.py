@@ -68,4 +68,10 @@ def plan_reading(info: VideoInfo, settings: MediaSettings) -> Reading:
         return reading
     behind = filtered_info(info, graph, moments)
     first_field = reading.first_field if behind.first_field or not info.first_field else None
-    return replace(reading, behind=behind, first_field=first_field, warnings=(*report.warnings, filter_warning(graph)))
+    warnings = [*report.warnings, filter_warning(graph)]
+    if first_field and behind.height % 2:
+        first_field = None
+        warnings.append(
+            f"{graph!r} leaves {behind.height} lines, not two equal fields: faces are restored frame by frame"
+        )
+    return replace(reading, behind=behind, first_field=first_field, warnings=tuple(warnings))

@@ -14,6 +14,7 @@ from gpen_video.config import Settings
 from gpen_video.errors import OutputError, UsageError
 from gpen_video.media import decode, probe
 from gpen_video.pipeline import Extras, restore_video, verify
+from gpen_video.pipeline.reading import plan_reading
 from gpen_video.report import read_record
 from tests.conftest import ROOT
 
@@ -129,6 +130,15 @@ def test_deinterlacing_gives_progressive_film_and_says_so(interlaced: Path, tmp_
     assert summary.frames == FRAMES
     assert probe(result).first_field is None
     assert any("bwdif" in warning for warning in warnings)
+
+
+def test_filters_that_leave_no_equal_fields_are_told(interlaced: Path, tmp_path: Path) -> None:
+    media = {"filters": "crop=383:287:0:0:exact=1,format=yuv444p", "fields": "fields"}
+    settings = Settings.model_validate({**LOSSLESS.model_dump(), "media": media})
+    reading = plan_reading(probe(interlaced), settings.media)
+    assert reading.behind.height == 287 and reading.first_field is None
+    assert any("not two equal fields" in warning for warning in reading.warnings)
+    assert restore_video(interlaced, tmp_path / "out.mkv", settings).frames == FRAMES
 
 
 def test_filters_reach_the_faces(clip: Path, tmp_path: Path) -> None:
