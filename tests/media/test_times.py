@@ -1,9 +1,12 @@
 """Every frame's time and duration, from the source to the assembled result, by FFmpeg's own listing of both."""
 
+import re
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from gpen_video.config.schema import EncodeSettings
@@ -13,6 +16,8 @@ from tests.media.factories import ffmpeg, listed_frames
 
 X264 = EncodeSettings(preset="ultrafast", options={"bf": "2"})
 B_FRAMES = ("-c:v", "libx264", "-bf", "3", "-b_strategy", "0", "-preset", "fast")
+HEADERS = re.compile(rb"\0\0\x01[\0\xb8]..", re.DOTALL)
+"""Of pictures and of groups of pictures in MPEG-2."""
 MILLISECOND = Fraction(1, 1000)
 
 
@@ -30,21 +35,43 @@ def trimmed(path: Path) -> Path:
     return path
 
 
+def _display_order(data: bytes) -> list[int]:
+    """Where each coded picture is shown, from its temporal_reference, which begins anew in each group of pictures."""
+    group = np.cumsum([head[3] == 0xB8 for head in HEADERS.findall(data)])
+    coded = [
+        (int(group[n]), int.from_bytes(head[4:6], "big") >> 6)
+        for n, head in enumerate(HEADERS.findall(data))
+        if head[3] == 0
+    ]
+    return [sorted(coded).index(picture) for picture in coded]
+
+
 def soft_telecined(path: Path) -> Path:
     """MPEG-2 of progressive pictures that are to be shown for 3, 2, 3, 2 … fields, by flags alone."""
     plain = path.with_name("plain.m2v")
-    film(plain, "30000/1001", options=("-map", "0:v", "-c:v", "mpeg2video", "-flags", "+ilme", "-bf", "2", "-q:v", "3"))
-    data, place, count = bytearray(plain.read_bytes()), 0, 0
+    options = ("-map", "0:v", "-c:v", "mpeg2video", "-flags", "+ilme", "-bf", "2", "-q:v", "3")
+    film(plain, "30000/1001", options=options)
+    data = bytearray(plain.read_bytes())
+    shown = _display_order(data)
+    place, count = 0, 0
     while (place := data.find(b"\0\0\1\xb5", place)) >= 0:
         if data[place + 4] >> 4 == 8:  # picture coding extension, ISO/IEC 13818-2, 6.2.3.1
-            top_first, repeat_first = ((1, 1), (0, 0), (0, 1), (1, 0))[count % 4]
+            top_first, repeat_first = ((1, 1), (0, 0), (0, 1), (1, 0))[shown[count] % 4]
             data[place + 7] = data[place + 7] & ~0x82 | top_first << 7 | repeat_first << 1
             data[place + 8] |= 0x80  # progressive_frame
             count += 1
         place += 4
     flagged = path.with_name("flagged.m2v")
     flagged.write_bytes(data)
-    ffmpeg("-fflags", "+genpts", "-i", flagged, "-c", "copy", path)
+    fields = [place // 2 * 5 + place % 2 * 3 for place in range(len(shown) + 1)]
+    starts = [round(Fraction(1001 * 90000, 60000) * before) for before in fields]
+    with av.open(flagged) as raw, av.open(path, "w") as film_file:
+        stream = film_file.add_stream_from_template(raw.streams.video[0])
+        packets = (packet for packet in raw.demux() if packet.size)
+        for coded, (packet, place) in enumerate(zip(packets, shown, strict=True)):
+            packet.stream, packet.time_base = stream, Fraction(1, 90000)
+            packet.pts, packet.dts = starts[place + 1], starts[coded]
+            film_file.mux(packet)
     return path
 
 
@@ -63,14 +90,14 @@ FILMS = {
     "fragmented.mp4": lambda path: film(path, options=(*B_FRAMES, "-movflags", "frag_keyframe+empty_moov")),
     "interlaced.ts": lambda path: film(path, "50", "tinterlace=interleave_top", INTERLACED),
     "interlaced.mpg": lambda path: film(path, "50", "tinterlace=interleave_top", ("-c:v", "mpeg2video", "-bf", "2")),
-    "soft telecine.mpg": soft_telecined,
+    "soft telecine.ts": soft_telecined,
     "mpeg-4.avi": lambda path: film(path, options=("-c:v", "mpeg4", "-bf", "0")),
 }
 
 
 TARGETS = ("mkv", "mp4", "mov")
 CASES = [(name, TARGETS[place % 3]) for place, name in enumerate(FILMS)]
-CASES += [(name, target) for name in ("edit list.mov", "soft telecine.mpg") for target in TARGETS]
+CASES += [(name, target) for name in ("edit list.mov", "soft telecine.ts") for target in TARGETS]
 
 
 @pytest.mark.parametrize(("name", "target"), sorted(set(CASES)))
@@ -96,7 +123,7 @@ def test_every_time_comes_back(tmp_path: Path, name: str, target: str) -> None:
 
 
 def test_repeated_fields_show_in_the_steps(tmp_path: Path) -> None:
-    frames = list(decode(probe(soft_telecined(tmp_path / "film.mpg"))))
+    frames = list(decode(probe(soft_telecined(tmp_path / "film.ts"))))
     steps = {round(float(b.time.seconds - a.time.seconds) * 60000 / 1001) for a, b in pairwise(frames)}
     assert steps == {2, 3}
 
