@@ -128,6 +128,8 @@ class Frame:
     """In ticks of `time.time_base`, where the source states it."""
     starts_shot: bool = False
     """True for the first frame and for the first frame after a cut."""
+    damaged: bool = False
+    """True for a flash, a torn or a white frame: unlike both neighbours, which look alike. No state is taken from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ class Detection:
     """(5, 2): left eye, right eye, nose, left and right mouth corner as seen in the upright face, frame pixels."""
     score: float
     """Confidence, 0 to 1."""
+    followed: bool = False
+    """True where optical flow brought it here from an earlier frame, and no detector looked."""
 
     def __post_init__(self) -> None:
         _require_array("box_xyxy", self.box_xyxy, (4,), np.float32)
@@ -221,6 +225,8 @@ class FaceCrop:
     """(S, S, 3), R'G'B' with nominal range 0 to 1."""
     frame_from_crop_2x3: Float64
     """(2, 3) similarity: frame point = matrix @ (x, y, 1) of the crop."""
+    strength: float = 1.0
+    """How much of its restoration is wanted, 0 to 1; a face of strength 0 need not be restored."""
 
     def __post_init__(self) -> None:
         _require_array("rgb_hwc", self.rgb_hwc, (None, None, 3), np.float32)
@@ -234,6 +240,10 @@ class RestoredFace:
     crop: FaceCrop
     rgb_hwc: Float32
     """(S, S, 3), same size and range as the crop's."""
+    likeness: float | None = None
+    """How far it still is the face of the source, 0 to 1; `None` where that was not measured."""
+    strength: float = 1.0
+    """What the identity guard leaves of it, 0 to 1."""
 
     def __post_init__(self) -> None:
         _require_array("rgb_hwc", self.rgb_hwc, (*self.crop.rgb_hwc.shape[:2], 3), np.float32)

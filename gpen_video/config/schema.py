@@ -35,6 +35,10 @@ class ShotSettings(_Section):
     """Mean change of hue, saturation and brightness (0 to 255) between neighbours that makes a cut."""
     min_length: Annotated[int, Field(ge=1, le=1000)] = 8
     """Shortest shot in frames; a second cut within it is taken for a flash or a damaged frame."""
+    flash: Annotated[int, Field(ge=0, le=12)] = 2
+    """Frames after which the picture must be back for a jump to be a flash or a damaged frame and no cut."""
+    dissolves: bool = True
+    """Also find cuts that are blended over several frames; the new shot starts in the middle."""
 
 
 class DetectSettings(_Section):
@@ -50,6 +54,8 @@ class DetectSettings(_Section):
     """Shortest side of a face's box, in frame pixels, that is restored."""
     batch: Annotated[int, Field(ge=1, le=64)] = 4
     """Frames that are detected at once."""
+    every: Annotated[int, Field(ge=1, le=30)] = 1
+    """The detector looks at every n-th frame of a shot; between them optical flow carries the landmarks on."""
 
 
 class TrackSettings(_Section):
@@ -67,6 +73,10 @@ class TrackSettings(_Section):
     """How much a face may change its speed, in face sizes a frame squared: larger follows faster, smaller is calmer."""
     landmark_noise: Annotated[float, Field(gt=0, le=10)] = 0.03
     """Standard deviation of a detected landmark, in face sizes."""
+    camera: bool = True
+    """Measure how the camera moves and take it off, so that faces are predicted within the scene."""
+    memory: Annotated[int, Field(ge=0, le=1000)] = 75
+    """Frames for which a face that left is remembered, to be known again within its shot."""
 
 
 class RestoreSettings(_Section):
@@ -84,6 +94,10 @@ class RestoreSettings(_Section):
     """Face crops restored at once; 0 chooses from free memory. Halved and retried when memory runs out."""
     max_wait: Annotated[int, Field(ge=0, le=512)] = 32
     """Frames that may wait for a batch to fill."""
+    steady_latent: Annotated[float, Field(ge=0, lt=1)] = 0.7
+    """Weight of the past in the latent code, which holds the global look of a face; 0 switches it off."""
+    steady_detail: Annotated[float, Field(ge=0, lt=1)] = 0.75
+    """Weight of the motion-compensated last frame in the restored face, where the two agree; 0 switches it off."""
 
 
 class BlendSettings(_Section):
