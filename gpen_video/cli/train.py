@@ -136,6 +136,7 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("faces", metavar="FACES", type=Path, help="a folder with an index, or a pack")
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of the training; one that exists is gone on with")
     parser.add_argument("--phase", action="append", metavar="NAME", help="only this phase (may be given again)")
+    parser.add_argument("--start", metavar="WEIGHTS", help="what the first phase begins with, name or file")
     parser.add_argument("--images", type=_positive, help="images of each phase, in place of the recipe's")
     parser.add_argument("--batch", type=_positive, help="images of a step, in place of the recipe's")
     parser.add_argument("--minutes", type=float, help="save and stop after so long, to go on in another call")
@@ -156,9 +157,11 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     from gpen_video.train.course import follow
     from gpen_video.train.machine import machine
     from gpen_video.train.source import faces_at
+    from gpen_video.weights.load import load_gpen
 
     started = time.monotonic()
     recipe = _chosen(arguments)
+    start = load_gpen(arguments.start).net if arguments.start else None
     _make_folder(arguments.out)
     source = faces_at(arguments.faces, held_out=False)
     until = started + 60 * arguments.minutes if arguments.minutes else float("inf")
@@ -173,7 +176,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         TrainingDisplay(console) as display,
     ):
         console.note(f"{place.device}, {place.precision}, {place.workers} workers, {place.ranks} processes")
-        done = follow(recipe, source, arguments.out, place, display, until=until)
+        done = follow(recipe, source, arguments.out, place, display, until=until, start=start)
     if place.leads:
         console.line(f"{arguments.out}: {'done' if done else 'time is over; the same command goes on'}")
 

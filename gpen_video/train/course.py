@@ -37,6 +37,7 @@ def follow(
     *,
     until: float = float("inf"),
     likeness: Likeness | None = None,
+    start: Gpen | None = None,
 ) -> bool:
     """Run the phases of a recipe that are not through yet.
 
@@ -48,6 +49,7 @@ def follow(
         watcher: is told of the progress.
         until: `time.monotonic` at which to save and stop.
         likeness: for an identity loss.
+        start: what the first phase begins with, in place of the phase that it would start from.
 
     Returns:
         True when the last phase is through.
@@ -55,14 +57,14 @@ def follow(
     Raises:
         GpenVideoError: as `loop.run` and `checkpoint.restore` say.
     """
-    for phase in recipe:
+    for place_in_recipe, phase in enumerate(recipe):
         place = folder / phase.name
         if seen(place) >= phase.schedule.images:
             continue
         source = faces(phase.config.network.size)
         training = make(phase, source, machine, likeness=likeness)
         if not (place / NAME).exists():
-            inherit(training, phase, folder, machine)
+            inherit(training, phase, folder, machine, start if place_in_recipe == 0 else None)
         if machine.leads:
             watcher.entered(phase)
         if not run(training, len(source), phase.schedule, place, machine, watcher, until=until):
@@ -85,16 +87,29 @@ def seen(folder: Path) -> int:
     return int(read(path).get("seen", 0)) if path.exists() else 0
 
 
-def inherit(training: PriorTraining | RestorationTraining, phase: Phase, folder: Path, machine: Machine) -> None:
-    """Give a fresh training what its phase starts from.
+def inherit(
+    training: PriorTraining | RestorationTraining,
+    phase: Phase,
+    folder: Path,
+    machine: Machine,
+    start: Gpen | None = None,
+) -> None:
+    """Give a fresh training what its phase starts from: `start`, or what earlier phases left.
 
     Raises:
-        IncompatibleWeightsError: an earlier phase's checkpoint is missing or does not fit.
+        IncompatibleWeightsError: `start` or an earlier phase's checkpoint does not fit, or the latter is missing.
     """
-    for start, name in ((phase.net_from, "average"), (phase.discriminator_from, "discriminator")):
-        if start is None:
+    if start is not None:
+        if isinstance(training, PriorTraining):
+            raise IncompatibleWeightsError(f"phase {phase.name} trains a prior and cannot start from a restorer")
+        try:
+            _take(training, "average", start.state_dict())
+        except ValueError as error:
+            raise IncompatibleWeightsError(f"these weights do not fit phase {phase.name} ({error})") from error
+    for earlier, name in ((phase.net_from, "average"), (phase.discriminator_from, "discriminator")):
+        if earlier is None or (start is not None and name == "average"):
             continue
-        path = inheritance(folder, start, name)
+        path = inheritance(folder, earlier, name)
         content = read(path, machine.device)
         try:
             _take(training, name, content["modules"][name])

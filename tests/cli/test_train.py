@@ -105,6 +105,11 @@ def test_degradations_are_drawn(faces: Path, tmp_path: Path) -> None:
         (["run", "gpen-256", "{faces}", "{tmp}/out", "--device", "abacus"], 2, "no such device"),
         (["run", "gpen-256", "{faces}", "{faces}/index.csv/out", "--device", "cpu"], 5, "cannot be made a folder"),
         (["run", "gpen-256", "{faces}", "{tmp}/out", "--images", "0"], 2, "must be 1 or more"),
+        (
+            ["run", "gpen-lite-256", "{faces}", "{tmp}/out", "--start", "gpen-lite-256"],
+            4,
+            "cannot start from a restorer",
+        ),
         (["export", "{tmp}", "{tmp}/x.safetensors"], 4, "no such checkpoint"),
         (["evaluate", "nothing", "{faces}"], 4, "nothing"),
         (["evaluate", "gpen-lite-256", "{tmp}"], 3, "index.csv"),

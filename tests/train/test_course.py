@@ -17,7 +17,7 @@ from gpen_video.train.feed import to_network
 from gpen_video.train.loop import Schedule
 from gpen_video.train.prior import PriorConfig
 from gpen_video.train.recipes import RECIPES, Phase, Recipe, by_name
-from gpen_video.train.restoration import RestorationConfig, Weights
+from gpen_video.train.restoration import Rates, RestorationConfig, Weights
 from gpen_video.weights import load_gpen
 from tests.train.test_loop import CPU, TINY, Noise, Watcher
 
@@ -113,6 +113,25 @@ def test_a_missing_or_unfit_start_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(IncompatibleWeightsError, match="its average does not fit phase content") as caught:
         follow((phase,), lambda size: Noise(), tmp_path, CPU, CourseWatcher())
     assert "\n" not in str(caught.value)
+
+
+def test_given_weights_stand_in_for_what_the_first_phase_starts_from(tmp_path: Path) -> None:
+    start = Gpen(TINY)
+    config = RestorationConfig(network=TINY, weights=Weights(adversarial=0.0), rates=Rates(encoder=0.0, decoder=0.0))
+    still = replace(tiny_recipe()[1], config=config).lasting(4)
+    assert follow((still,), lambda size: Noise(), tmp_path, CPU, CourseWatcher(), start=start)
+    for name, value in trained_network(tmp_path / "content").state_dict().items():
+        assert torch.equal(value, start.state_dict()[name]), name
+
+
+def test_given_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    for phases, start, words in (
+        (recipe[:1], Gpen(TINY), "phase prior trains a prior"),
+        (recipe[1:2], Gpen(replace(TINY, narrow=1 / 16)), "do not fit phase content"),
+    ):
+        with pytest.raises(IncompatibleWeightsError, match=words):
+            follow(phases, lambda size: Noise(), tmp_path, CPU, CourseWatcher(), start=start)
 
 
 def test_the_trained_network_is_exported_with_its_configuration(tmp_path: Path) -> None:
