@@ -1,7 +1,7 @@
 """Noting, as a film passes, what is done to it: for the treatment record.
 
-`recorded` stands before pasting, `compared` after it, and after fields have become frames again. About 90 bytes a face
-and frame are kept (an hour of two faces is 16 MB), and the source pictures of the frames that are between the two.
+`recorded` stands before pasting, `compared` after it, and after fields have become frames again. About 100 bytes a face
+and frame are kept (an hour of two faces is 18 MB), and the source pictures of the frames that are between the two.
 """
 
 import threading
@@ -169,6 +169,8 @@ def _row(face: MaskedFace, frame: Frame) -> Float32:
     row[BOX] = np.nan if tracked.detection is None else tracked.detection.box_xyxy
     row[LANDMARKS] = tracked.landmarks_5xy.ravel()
     row[Column.MASK_MAX] = face.alpha_hw.max()
+    row[Column.STRENGTH] = face.restored.crop.strength * face.restored.strength
+    row[Column.LIKENESS] = np.nan if face.restored.likeness is None else face.restored.likeness
     row[REGION] = np.nan if region is None else (region.left, region.top, region.right, region.bottom)
     if frame.picture.field is not None:
         row[Column.FRAME] = frame.index // 2
@@ -194,7 +196,9 @@ def _joined(first: dict[int, Float32], second: dict[int, Float32]) -> dict[int, 
         one = joined[track] = joined[track].copy()
         if np.isnan(one[Column.BOX_LEFT]):
             one[BOX] = row[BOX]
-        one[Column.MASK_MAX] = max(one[Column.MASK_MAX], row[Column.MASK_MAX])
+        for column in (Column.MASK_MAX, Column.STRENGTH):
+            one[column] = max(one[column], row[column])
+        one[Column.LIKENESS] = np.fmin(one[Column.LIKENESS], row[Column.LIKENESS])
         low, high = slice(Column.REGION_LEFT, Column.REGION_RIGHT), slice(Column.REGION_RIGHT, Column.MEAN_CHANGE)
         one[low], one[high] = np.fmin(one[low], row[low]), np.fmax(one[high], row[high])
     return joined

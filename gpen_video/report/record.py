@@ -42,12 +42,14 @@ class Column(IntEnum):
     RIGHT_MOUTH_X = 13
     RIGHT_MOUTH_Y = 14
     MASK_MAX = 15
-    REGION_LEFT = 16
-    REGION_TOP = 17
-    REGION_RIGHT = 18
-    REGION_BOTTOM = 19
-    MEAN_CHANGE = 20
-    LARGEST_CHANGE = 21
+    STRENGTH = 16
+    LIKENESS = 17
+    REGION_LEFT = 18
+    REGION_TOP = 19
+    REGION_RIGHT = 20
+    REGION_BOTTOM = 21
+    MEAN_CHANGE = 22
+    LARGEST_CHANGE = 23
 
 
 FACE_COLUMNS: Final = tuple(column.name.lower() for column in Column)
@@ -55,7 +57,8 @@ BOX: Final = slice(Column.BOX_LEFT, Column.BOX_BOTTOM + 1)
 LANDMARKS: Final = slice(Column.LEFT_EYE_X, Column.RIGHT_MOUTH_Y + 1)
 REGION: Final = slice(Column.REGION_LEFT, Column.REGION_BOTTOM + 1)
 WHOLE_NUMBERS: Final = frozenset((Column.FRAME, *list(Column)[REGION], Column.LARGEST_CHANGE))
-MAY_BE_NULL: Final = frozenset((*list(Column)[BOX], *list(Column)[REGION]))
+MAY_BE_NULL: Final = frozenset((*list(Column)[BOX], Column.LIKENESS, *list(Column)[REGION]))
+IN_PIXELS: Final = frozenset((*list(Column)[BOX], *list(Column)[LANDMARKS]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +201,8 @@ class TrackRecord:
     frames: tuple[tuple[Index, Index], ...]
     """First and last frame of each run without a gap, both included."""
     faces: Annotated[Float32, PlainValidator(_rows), WithJsonSchema(_ROWS_SCHEMA)]
-    """A row a frame, by ``face_columns``; box null where the face was predicted, not seen; region null where the mask
-    is empty."""
+    """A row a frame, by ``face_columns``; box null where the face was predicted, not seen; likeness where it was not measured;
+    region where the mask is empty."""
 
     def __post_init__(self) -> None:
         have = runs_of(self.faces[:, Column.FRAME].astype(np.int64).tolist())

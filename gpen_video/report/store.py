@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from gpen_video.errors import OutputError, RecordError
-from gpen_video.report.record import LANDMARKS, MAY_BE_NULL, SCHEMA, WHOLE_NUMBERS, Column, TreatmentRecord
+from gpen_video.report.record import IN_PIXELS, MAY_BE_NULL, SCHEMA, WHOLE_NUMBERS, Column, TreatmentRecord
 from gpen_video.report.schema import adapter
 
 _FAMILY: Final = SCHEMA.rpartition("/")[0]
@@ -117,8 +117,7 @@ def _number(column: Column, number: float) -> float | int | None:
         return None
     if column in WHOLE_NUMBERS:
         return int(number)
-    in_pixels = column in range(*LANDMARKS.indices(len(Column))) or column in MAY_BE_NULL
-    return round(number, _DECIMALS if in_pixels else _FINE_DECIMALS)
+    return round(number, _DECIMALS if column in IN_PIXELS else _FINE_DECIMALS)
 
 
 def _plain(value: object) -> str:
