@@ -15,7 +15,7 @@ from gpen_video.media.filters import deinterlace, filter_warning, filtered, filt
 from gpen_video.media.framemd5 import write_framemd5
 from gpen_video.media.join import join
 from gpen_video.media.probe import PictureDetails, picture_details, probe
-from gpen_video.media.shots import SHOT_DELAY, mark_shots
+from gpen_video.media.shots import mark_shots, shot_delay
 from gpen_video.media.side_output import (
     check_side_targets,
     needs_full_chroma,
@@ -25,7 +25,6 @@ from gpen_video.media.side_output import (
 from gpen_video.media.staging import StagedOutput, check_target, staged_output
 
 __all__ = [
-    "SHOT_DELAY",
     "Carriage",
     "CarriedStream",
     "EncodeSummary",
@@ -54,6 +53,7 @@ __all__ = [
     "plan_carriage",
     "plan_side_output",
     "probe",
+    "shot_delay",
     "split_fields",
     "staged_output",
     "weave_fields",

@@ -280,6 +280,7 @@ def split_fields(frames: Iterable[Frame], first: Field) -> Generator[Frame]:
                     Picture(planes, picture.format, colour, field),
                     frame.duration,
                     frame.starts_shot and place == 0,
+                    frame.damaged,
                 )
 
 
@@ -310,6 +311,7 @@ def weave_fields(fields: Iterable[Frame], first: Field, colour: ColourSpec) -> G
                 Picture(planes, one.picture.format, colour),
                 one.duration,
                 one.starts_shot,
+                one.damaged,
             )
 
 

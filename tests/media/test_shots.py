@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gpen_video.config.schema import ShotSettings
-from gpen_video.media import SHOT_DELAY, mark_shots
+from gpen_video.media import mark_shots, shot_delay
 from gpen_video.media.formats import pixel_format
 from gpen_video.types import ColourSpec, Frame, Picture, Timestamp
 
@@ -39,12 +39,13 @@ def test_cuts_are_found_in_every_kind_of_picture(name: str) -> None:
     assert cuts(film([20] * 20 + [180] * 20 + [60] * 20, name)) == [0, 20, 40]
 
 
-def test_a_fade_is_no_cut() -> None:
+def test_a_change_of_exposure_is_no_cut() -> None:
     assert cuts(film(list(range(0, 200, 4)))) == [0]
 
 
-def test_a_flash_makes_one_cut_at_most() -> None:
-    assert cuts(film([20] * 20 + [200] + [20] * 20)) == [0, 20]
+def test_in_black_and_white_a_cut_need_not_be_three_times_as_strong() -> None:
+    """Hue and saturation do not change there."""
+    assert cuts(film([40] * 20 + [80] * 20, "gray")) == [0, 20]
 
 
 def test_no_shot_is_shorter_than_asked() -> None:
@@ -58,8 +59,19 @@ def test_switched_off_the_film_is_one_shot() -> None:
     assert cuts(film([20] * 20 + [180] * 20), ShotSettings(enabled=False)) == [0]
 
 
-def test_frames_pass_at_once_unchanged_and_the_source_is_closed() -> None:
-    frames, taken, closed = film([20] * 4 + [180] * 4), [], []
+@pytest.mark.parametrize(
+    ("settings", "delay"),
+    [
+        (ShotSettings(), 19),
+        (ShotSettings(dissolves=False), 3),
+        (ShotSettings(dissolves=False, flash=0), 0),
+        (ShotSettings(enabled=False), 0),
+    ],
+)
+def test_frames_pass_unchanged_with_the_stated_delay_and_the_source_is_closed(
+    settings: ShotSettings, delay: int
+) -> None:
+    frames, taken, closed = film([20] * 20 + [180] * 20), [], []
 
     def source() -> Iterator[Frame]:
         try:
@@ -69,10 +81,11 @@ def test_frames_pass_at_once_unchanged_and_the_source_is_closed() -> None:
         finally:
             closed.append(True)
 
-    marked = mark_shots(source(), ShotSettings())
-    for count in range(1, 6):
+    assert shot_delay(settings) == delay
+    marked = mark_shots(source(), settings)
+    for count in range(1, 15):
         frame = next(marked)
-        assert len(taken) == count + SHOT_DELAY
+        assert len(taken) == count + delay
         assert frame.picture is frames[count - 1].picture and frame.time == frames[count - 1].time
     marked.close()
     assert closed
