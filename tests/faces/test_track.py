@@ -225,7 +225,7 @@ def test_memory_does_not_grow() -> None:
     tracker = Tracker(SETTINGS)
     picture = gray_frame().picture
     for t in range(200):
-        tracker.observe((detection_at(100, 100, 80),) if t < 150 else ())
+        tracker.observe(gray_frame(t), (detection_at(100, 100, 80),) if t < 150 else ())
         if t >= 8:
             tracker.take(picture)
         assert sum(len(track.pending) for track in tracker._tracks) <= 9
