@@ -116,11 +116,24 @@ def test_boxes_come_in_pixels_sorted_and_without_overlaps() -> None:
         (0.95, (100.0, 30.0, 140.0, 80.0)),
         (0.5, (60.0, 60.0, 90.0, 95.0)),
     ]
-    detector = RetinaFaceDetector(ScriptedNet(says), device=CPU, score=0.6, min_face=5)
+    detector = RetinaFaceDetector(ScriptedNet(says), device=CPU, score=0.6, min_face=5, vote_iou=1)
     (found,) = detector.detect(np.zeros((1, 101, 203, 3), np.uint8))
     assert [round(face.score, 4) for face in found] == [0.95, 0.9]
     np.testing.assert_allclose(found[0].box_xyxy, [100, 30, 140, 80], atol=1e-3)
     np.testing.assert_allclose(found[1].box_xyxy, [12, 21, 52, 71], atol=1e-3)
+
+
+def test_what_is_suppressed_still_says_where_the_face_is() -> None:
+    near, surest, apart = (10.0, 20.0, 50.0, 70.0), (12.0, 21.0, 52.0, 71.0), (35.0, 21.0, 75.0, 71.0)
+    net = ScriptedNet([(0.7, near), (0.9, surest), (0.8, apart)])
+    detector = RetinaFaceDetector(net, device=CPU, score=0.6, min_face=5, nms_iou=0.2)
+    (found,) = detector.detect(np.zeros((1, 101, 203, 3), np.uint8))
+    voted = (0.7 * np.array(near) + 0.9 * np.array(surest)) / 1.6
+    assert len(found) == 1 and round(found[0].score, 4) == 0.9
+    np.testing.assert_allclose(found[0].box_xyxy, voted, atol=1e-3)
+    priors = anchors(net, 101, 203)[:2] * torch.tensor([203.0, 101.0, 203.0, 101.0])
+    middles = (0.7 * priors[0, :2] + 0.9 * priors[1, :2]) / 1.6  # landmarks that say nothing lie on their anchors
+    np.testing.assert_allclose(found[0].landmarks_5xy, middles.expand(5, 2), atol=1e-3)
 
 
 @pytest.mark.parametrize(("min_face", "expected"), [(29.5, 2), (30.5, 1), (41, 0)])
