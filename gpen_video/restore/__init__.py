@@ -1,12 +1,15 @@
-"""Crops to restored faces: the restorer's protocol, GPEN behind it, and the stage that batches across frames."""
+"""Crops to restored faces: the restorer's protocol, GPEN behind it, and the stages that batch and steady."""
 
 from gpen_video.restore.device import Precision, choose_device, choose_precision
 from gpen_video.restore.memory import keep_freed_memory
-from gpen_video.restore.restorer import GpenRestorer, Restorer
+from gpen_video.restore.restorer import GpenRestorer, LatentFilter, LatentRestorer, Restorer
 from gpen_video.restore.stage import restore_delay, restore_faces
+from gpen_video.restore.steady import steady_faces, steady_frames
 
 __all__ = [
     "GpenRestorer",
+    "LatentFilter",
+    "LatentRestorer",
     "Precision",
     "Restorer",
     "choose_device",
@@ -14,4 +17,6 @@ __all__ = [
     "keep_freed_memory",
     "restore_delay",
     "restore_faces",
+    "steady_faces",
+    "steady_frames",
 ]

@@ -4,7 +4,7 @@ import torch
 
 from gpen_video.errors import DeviceError
 from gpen_video.nets.gpen import Gpen, GpenConfig
-from gpen_video.restore import GpenRestorer, choose_device, choose_precision
+from gpen_video.restore import GpenRestorer, LatentRestorer, choose_device, choose_precision
 
 TINY = GpenConfig(32, narrow=1 / 16, style_dim=32, mapping_layers=2)
 CPU = torch.device("cpu")
@@ -78,6 +78,50 @@ def test_no_memory_for_one_face_is_one_clear_line(net: Gpen, monkeypatch: pytest
     fail_above(monkeypatch, net, 0)
     with pytest.raises(DeviceError, match="not enough memory for one face of 32 pixels"):
         GpenRestorer(net, device=CPU, batch=2).restore(crops(2))
+
+
+def test_a_filter_that_changes_nothing_gives_the_same_face(net: Gpen) -> None:
+    restorer, rgb = GpenRestorer(net, device=CPU), crops(3)
+    assert isinstance(restorer, LatentRestorer)
+    assert np.array_equal(restorer.restore_steadied(rgb, lambda latents: latents), restorer.restore(rgb))
+    assert restorer.restore_steadied(crops(0), lambda latents: latents).shape == (0, 32, 32, 3)
+
+
+@torch.no_grad()
+def test_the_filtered_latent_is_decoded_with_the_features_of_the_crop(net: Gpen) -> None:
+    rgb = crops(2)
+    encoding = net.encode(torch.tensor(rgb.transpose(0, 3, 1, 2) * 2 - 1))
+    expected = net.decode(encoding.latent * 0.5, encoding.features).numpy().transpose(0, 2, 3, 1) / 2 + 0.5
+    made = GpenRestorer(net, device=CPU).restore_steadied(rgb, lambda latents: latents * np.float32(0.5))
+    np.testing.assert_allclose(made, expected.clip(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("part", ["encode", "decode"])
+def test_a_filter_sees_each_latent_once_also_when_memory_runs_out(
+    net: Gpen, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    latents = net.encode(torch.tensor(crops(8).transpose(0, 3, 1, 2) * 2 - 1)).latent.detach().numpy()
+    method = getattr(net, part)
+
+    def limited(tensor: torch.Tensor, *more: object) -> object:
+        if len(tensor) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return method(tensor, *more)
+
+    seen: list[np.ndarray] = []
+
+    def steady(part_nd: np.ndarray) -> np.ndarray:
+        seen.extend(part_nd)
+        return part_nd + np.float32(0.1 * len(seen))  # shows if a face were given what belongs to another call
+
+    expected = GpenRestorer(net, device=CPU, batch=8).restore_steadied(crops(8), lambda part_nd: part_nd + 0.8)
+    monkeypatch.setattr(net, part, limited)
+    restorer = GpenRestorer(net, device=CPU, batch=8)
+    made = restorer.restore_steadied(crops(8), steady)
+    np.testing.assert_allclose(seen, latents, atol=1e-4)
+    assert restorer.batch == 2
+    if part == "decode":  # the filter was asked once, for all eight
+        np.testing.assert_allclose(made, expected, atol=1e-4)
 
 
 def test_other_errors_pass_through(net: Gpen) -> None:

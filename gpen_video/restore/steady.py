@@ -1,0 +1,224 @@
+"""Blending a restored face with its motion-compensated predecessor, so that what the network invents stops boiling.
+
+A recursive mean along the motion of the face, as in temporal antialiasing (B. Karis, "High-quality temporal
+supersampling", SIGGRAPH 2014; L. Yang et al., "A survey of temporal antialiasing techniques", CGF 39(2), 2020): each
+pixel counts the frames behind it, and forgets them where the two pictures disagree in more than noise. How much that
+is, the face itself says: the median of the difference. So a blink, a word, a turn or a hand before the face is seen in
+the frame in which it happens. What is fetched is held within the range of the present detail around it.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gpen_video.flow import fetch
+from gpen_video.geometry import compose, full_from_resized, invert
+from gpen_video.restore.latent import LONGEST_STEP, MEMORY
+from gpen_video.restore.motion import blurred, motion_to_past, ramp, scaled
+from gpen_video.restore.registration import REFERENCE_SIDE, inside_face, resized
+from gpen_video.streams import closing_upstream
+from gpen_video.types import Frame, FrameFaces, RestoredFace
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+FINEST_MOTION = 512
+"""Largest side, in pixels, at which motion and agreement are looked for."""
+SMALLEST = 16
+"""Side below which a face is left as it is: there is nothing to find motion by."""
+
+_LUMA = np.array([[0.2126, 0.7152, 0.0722]])
+_QUIET = 0.8
+_COARSE = 2.0
+"""Blur, in pixels of a crop of 256, of what motion is looked for in, and of what has to agree."""
+_AGREES = (2.0, 4.0)
+"""Difference, in standard deviations of noise, up to which the past is believed, and from which it is not."""
+_MARGIN = 5
+"""Width of what around a disbelieved pixel is disbelieved too."""
+_LEAST_NOISE = 0.6 / 255
+_NOISE_GROWTH = 1.5
+"""How much above its median over the last `MEMORY` frames the noise of a frame may be."""
+_SAME_FACE = 0.6
+"""Part of the picture that its predecessor has to explain, else it is not the same face, or something is before it."""
+_CLIP_REACH, _CLIP = 3, 2.0
+"""Pixels of a crop of 256 around a pixel, and standard deviations of the detail there, that bound what is fetched."""
+_USABLE = (0.04, 0.96)
+"""Brightness that is not clipped, and tells exposure."""
+
+
+def steady_faces(stream: Iterable[FrameFaces[RestoredFace]], *, strength: float) -> Generator[FrameFaces[RestoredFace]]:
+    """Blend every restored face with its predecessor along the track; no delay.
+
+    A face depends on earlier frames of its shot by at most ``strength ** n`` after n frames. Damaged frames, and faces
+    whose restoration is not wanted (`FaceCrop.strength` 0), are passed on and not remembered.
+
+    Args:
+        stream: frames with restored faces; track numbers are unique in a shot.
+        strength: largest weight of the past, 0 to below 1; 0 gives every face as it came.
+
+    Yields:
+        The same frames with steadied faces.
+    """
+    steadier = FaceSteadier(strength)
+    with closing_upstream(stream):
+        for item in stream:
+            yield item.with_faces(steadier.steadied(item.frame, item.faces)) if strength > 0 else item
+
+
+def steady_frames(strength: float) -> int:
+    """Frames after which the influence of one is below half a step of 8 bits, in `steady_faces` and `restore_faces`.
+
+    First what is known of the noise is forgotten, then the picture fades.
+    """
+    return MEMORY + int(np.ceil(np.log(1 / 510) / np.log(strength))) if strength > 0 else 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Past:
+    """What is remembered of a face."""
+
+    frame: int
+    frame_from_crop: Float64
+    rgb_hwc: Float32
+    """Steadied."""
+    source_hw: Float32
+    """Brightness of the crop at the side where motion is looked for, averaged as the face is."""
+    count_hw: Float32
+    """Frames behind each pixel, 1 or more."""
+    noise: deque[tuple[float, float]]
+    """Medians of the differences, of source and result."""
+
+
+class FaceSteadier:
+    """Steadies face by face; remembers the last picture of each track of the shot.
+
+    Args:
+        strength: largest weight of the past, 0 to below 1.
+    """
+
+    def __init__(self, strength: float) -> None:
+        self._longest = strength / (1 - strength)
+        self._tracks: dict[int, _Past] = {}
+
+    def steadied(self, frame: Frame, faces: Iterable[RestoredFace]) -> tuple[RestoredFace, ...]:
+        """The faces of the next frame, steadied."""
+        if frame.starts_shot:
+            self._tracks = {}
+        self._tracks = {key: past for key, past in self._tracks.items() if frame.index - past.frame <= LONGEST_STEP}
+        return tuple(face if frame.damaged else self._steadied(frame.index, face) for face in faces)
+
+    def _steadied(self, frame: int, face: RestoredFace) -> RestoredFace:
+        if face.crop.strength == 0 or len(face.rgb_hwc) < SMALLEST:
+            return face
+        past = self._tracks.get(face.crop.face.track_id)
+        now = _first(frame, face)
+        if past is not None and past.rgb_hwc.shape == now.rgb_hwc.shape:
+            now = _blended(now, past, self._longest)
+        self._tracks[face.crop.face.track_id] = now
+        return replace(face, rgb_hwc=now.rgb_hwc)
+
+
+def _first(frame: int, face: RestoredFace) -> _Past:
+    """The memory of a face that has no past."""
+    side = min(len(face.rgb_hwc), FINEST_MOTION)
+    source = resized(_luma(face.crop.rgb_hwc), side)
+    return _Past(
+        frame,
+        face.crop.frame_from_crop_2x3,
+        face.rgb_hwc,
+        source,
+        np.ones_like(source),
+        deque(maxlen=MEMORY),
+    )
+
+
+def _blended(now: _Past, past: _Past, longest: float) -> _Past:
+    """`now`, mixed with what can be believed of `past`."""
+    full, side = len(now.rgb_hwc), len(now.source_hw)
+    flow = motion_to_past(blurred(now.source_hw, _QUIET), blurred(past.source_hw, _QUIET), _between(now, past, side))
+    source, count, rgb = past.source_hw, past.count_hw, past.rgb_hwc
+    if flow is not None:
+        source, count = fetch(source, flow), fetch(count, flow)
+        rgb = fetch(rgb, scaled(flow, full))
+    exposure = _exposure(now.source_hw, source)
+    source, rgb = source * exposure, rgb * exposure
+
+    result, fetched = (resized(_luma(image), side) for image in (now.rgb_hwc, rgb))
+    source_differs, result_differs = _differs(now.source_hw, source), _differs(result, fetched)
+    if not _explains(result, result_differs):
+        return now
+    inside = inside_face(side)
+    noise = float(np.median(source_differs[inside])), float(np.median(result_differs[inside]))
+    medians = [list(kind) for kind in zip(*past.noise, strict=True)] or [[], []]
+    believed = _agrees(source_differs, noise[0], medians[0]) * _agrees(result_differs, noise[1], medians[1])
+    believed = blurred(np.asarray(cv2.erode(believed, np.ones((_MARGIN, _MARGIN), np.uint8)), np.float32), 1.5)
+    behind = np.asarray(np.minimum(count * believed, longest), np.float32)
+    weight = behind / (behind + 1)
+    noises = past.noise.copy()
+    noises.append(noise)
+    return replace(
+        now,
+        rgb_hwc=_mixed(now.rgb_hwc, _within_detail(rgb, now.rgb_hwc), resized(weight, full)[..., None]),
+        source_hw=_mixed(now.source_hw, source, weight),
+        count_hw=behind + 1,
+        noise=noises,
+    )
+
+
+def _between(now: _Past, past: _Past, side: int) -> Float64:
+    """The map between two crops, at `side` pixels, of what did not move in the frame."""
+    full = len(now.rgb_hwc)
+    full_from_side = full_from_resized((full, full), (side, side))
+    past_from_now = compose(invert(past.frame_from_crop), now.frame_from_crop)
+    return compose(invert(full_from_side), compose(past_from_now, full_from_side))
+
+
+def _exposure(now_hw: Float32, past_hw: Float32) -> np.float32:
+    """The factor that brings the past to the exposure of now: light that flickers is not ours to steady."""
+    lowest, highest = _USABLE
+    usable = inside_face(len(now_hw)) & (np.minimum(now_hw, past_hw) > lowest) & (np.maximum(now_hw, past_hw) < highest)
+    now, past = now_hw[usable], past_hw[usable]
+    return np.float32(now @ past / (past @ past)) if len(now) else np.float32(1)
+
+
+def _differs(now_hw: Float32, past_hw: Float32) -> Float32:
+    return np.abs(blurred(now_hw - past_hw, _COARSE))
+
+
+def _explains(now_hw: Float32, differs_hw: Float32) -> bool:
+    inside = inside_face(len(now_hw))
+    return bool(np.square(differs_hw[inside]).mean() <= (1 - _SAME_FACE) * now_hw[inside].var())
+
+
+def _agrees(differs_hw: Float32, median: float, medians: list[float]) -> Float32:
+    """1 where a difference is noise, 0 where it is more.
+
+    Args:
+        differs_hw: magnitude of the difference.
+        median: of it, in this frame.
+        medians: in the frames before; something large before the face does not pass for noise.
+    """
+    known = min(median, _NOISE_GROWTH * float(np.median(medians))) if medians else median
+    noise = max(1.4826 * known, _LEAST_NOISE)  # a Gaussian's deviation by the median of its magnitude
+    return 1 - ramp(differs_hw, _AGREES[0] * noise, _AGREES[1] * noise)
+
+
+def _within_detail(fetched_hwc: Float32, now_hwc: Float32) -> Float32:
+    """`fetched` held within the mean of what is around each pixel now, and some deviations."""
+    width = 2 * max(1, round(_CLIP_REACH * len(now_hwc) / REFERENCE_SIDE)) + 1
+    mean = cv2.blur(now_hwc, (width, width))
+    power = cv2.blur(np.square(now_hwc), (width, width))
+    reach = np.float32(_CLIP) * (np.sqrt(np.maximum(power - np.square(mean), 0)) + np.float32(1 / 255))
+    return np.clip(fetched_hwc, mean - reach, mean + reach)
+
+
+def _mixed(now: Float32, past: Float32, weight: Float32) -> Float32:
+    return np.asarray(now + weight * (past - now), np.float32)
+
+
+def _luma(rgb_hwc: Float32) -> Float32:
+    return np.asarray(cv2.transform(rgb_hwc, _LUMA), np.float32).reshape(rgb_hwc.shape[:2])
