@@ -34,11 +34,13 @@ class ShotSettings(_Section):
     threshold: Annotated[float, Field(gt=0, le=255)] = 27.0
     """Mean change of hue, saturation and brightness (0 to 255) between neighbours that makes a cut."""
     min_length: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Shortest shot in frames; a second cut within it is taken for a flash or a damaged frame."""
+    """Shortest shot in frames; a second cut within it is not made."""
     flash: Annotated[int, Field(ge=0, le=12)] = 2
-    """Frames after which the picture must be back for a jump to be a flash or a damaged frame and no cut."""
+    """Longest flash, and longest run of damaged frames; the picture must be back behind it, else it is a cut. One more
+    frame than that is held back."""
     dissolves: bool = True
-    """Also find cuts that are blended over several frames; the new shot starts in the middle."""
+    """Also find shots that are blended over 6 to 50 frames, and faded; the new one starts about in the middle. Holds
+    back 16 frames more."""
 
 
 class DetectSettings(_Section):
@@ -69,10 +71,11 @@ class TrackSettings(_Section):
     """Least intersection over union of predicted and detected box for the two to be one face."""
     lag: Annotated[int, Field(ge=0, le=120)] = 8
     """Frames of look-ahead of the fixed-lag smoother; 0 filters without looking ahead."""
-    motion_noise: Annotated[float, Field(gt=0, le=10)] = 0.02
-    """How much a face may change its speed, in face sizes a frame squared: larger follows faster, smaller is calmer."""
+    motion_noise: Annotated[float, Field(gt=0, le=10)] = 0.03
+    """How much a face that moves quickly may change its speed, in face sizes a frame squared; one that moves evenly or
+    not at all is steadied more by itself. Larger follows faster, smaller is calmer."""
     landmark_noise: Annotated[float, Field(gt=0, le=10)] = 0.03
-    """Standard deviation of a detected landmark, in face sizes."""
+    """Standard deviation of a detected landmark, in face sizes, to begin with; each track then measures its own."""
     camera: bool = True
     """Measure how the camera moves and take it off, so that faces are predicted within the scene."""
     memory: Annotated[int, Field(ge=0, le=1000)] = 75
@@ -94,9 +97,9 @@ class RestoreSettings(_Section):
     """Face crops restored at once; 0 chooses from free memory. Halved and retried when memory runs out."""
     max_wait: Annotated[int, Field(ge=0, le=512)] = 32
     """Frames that may wait for a batch to fill."""
-    steady_latent: Annotated[float, Field(ge=0, lt=1)] = 0.7
-    """Weight of the past in the latent code, which holds the global look of a face; 0 switches it off."""
-    steady_detail: Annotated[float, Field(ge=0, lt=1)] = 0.75
+    steady_latent: Annotated[float, Field(ge=0, le=0.95)] = 0.7
+    """Largest weight of the past in the latent code, which holds the global look of a face; 0 switches it off."""
+    steady_detail: Annotated[float, Field(ge=0, le=0.95)] = 0.8
     """Weight of the motion-compensated last frame in the restored face, where the two agree; 0 switches it off."""
 
 
@@ -113,6 +116,41 @@ class BlendSettings(_Section):
     """``match`` gives the restored face the grain and the softness that the film around it has."""
     chroma: Literal["auto", "keep", "restore"] = "auto"
     """``keep`` writes brightness only; ``auto`` does so where the source is black and white or toned in one colour."""
+    parsing: str = "auto"
+    """Weights that see hair, glasses and what else is in front of a face, to keep it out of the mask: a name or a file,
+    ``off``, or ``auto``, which takes them where they are in the cache already and fetches nothing."""
+
+
+class GateSettings(_Section):
+    """Restoring a face only as far as it needs it; each limit is where its strength begins to fall."""
+
+    enabled: bool = True
+    """Without it every face is restored whole."""
+    small: Annotated[float, Field(ge=0, le=1000)] = 10.0
+    """Distance of the eyes in frame pixels; a face half as large is left alone."""
+    sharp: Annotated[float, Field(gt=0, le=10)] = 0.18
+    """Fine detail, as a part of coarse, of a face without grain; one 1.5 times as sharp is left alone."""
+    turned: Annotated[float, Field(ge=0, le=90)] = 55.0
+    """Degrees by which a face is turned aside; one turned by 15 more is left alone."""
+    sure: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """The detector's confidence, followed along the track; a face half as sure is left alone."""
+    large: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    """Frame pixels, along a side, for one of the network's; a face twice as large is left alone."""
+
+
+class GuardSettings(_Section):
+    """Keeping a restored face the face of the source."""
+
+    enabled: bool = True
+    """Without it likeness is not measured."""
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.92
+    """Likeness of brows, eyes, nose and mouth, seen coarsely, below which a face is restored less; 0.12 lower, not at
+    all."""
+    embedding: str = "auto"
+    """Weights that know persons apart: a name or a file, ``off``, or ``auto``, which takes them where they are in the
+    cache already and fetches nothing."""
+    embedding_floor: Annotated[float, Field(ge=-1, le=1)] = 0.35
+    """Cosine of the two embeddings below which a face is restored less; 0.12 lower, not at all."""
 
 
 class EncodeSettings(_Section):
@@ -140,5 +178,7 @@ class Settings(_Section):
     detect: DetectSettings = DetectSettings()
     track: TrackSettings = TrackSettings()
     restore: RestoreSettings = RestoreSettings()
+    gate: GateSettings = GateSettings()
+    guard: GuardSettings = GuardSettings()
     blend: BlendSettings = BlendSettings()
     encode: EncodeSettings = EncodeSettings()

@@ -1,16 +1,23 @@
-"""How much of the restored face goes into the frame, where: a soft ellipse that is steady over time."""
+"""How much of the restored face goes into the frame, where: a soft ellipse that is steady over time.
+
+An ellipse from the landmarks, not their hull: five points span no more than eyes and mouth, and what has to be covered
+(brows, cheeks, chin) lies beyond them by amounts that differ little between faces. Where a parser sees hair, glasses or
+a hand, they are taken out of it. Masks live in the crop, which moves with the face, and so does what is remembered.
+"""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gpen_video.config.schema import BlendSettings
+from gpen_video.faces.parse import FaceParser
 from gpen_video.geometry import apply, invert
 from gpen_video.streams import closing_upstream
-from gpen_video.types import FrameFaces, MaskedFace, RestoredFace
+from gpen_video.types import Frame, FrameFaces, MaskedFace, RestoredFace
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -31,19 +38,30 @@ _BORDER_FADE = 0.08
 """Widest fade towards that border, as a part of the side."""
 _FORGIVEN = 1
 """Missed detections before a face starts to fade: a single miss must not flicker."""
+_LEAVING = 1.0
+"""A predicted face with eyes or mouth this close to the picture's border, in distances between the two, is taken to be
+leaving: it fades at once."""
+_PARSED_EDGE = 0.25
+"""Blur of what a parser sees, in widths of the ellipse's fade."""
 
 
 def mask_faces(
-    stream: Iterable[FrameFaces[RestoredFace]], settings: BlendSettings, strength: float = 1.0
+    stream: Iterable[FrameFaces[RestoredFace]],
+    settings: BlendSettings,
+    strength: float = 1.0,
+    parser: FaceParser | None = None,
 ) -> Generator[FrameFaces[MaskedFace], None, None]:
     """Give each restored face its mask; no delay.
+
+    A mask is shape x level (how far the face has faded in) x the strengths of its crop, of its restoration, and of all.
 
     Args:
         stream: Restored faces frame by frame.
         settings: See `BlendSettings`.
         strength: 0 to 1, multiplies every mask.
+        parser: Sees what is in front of a face. It looks at the restored one, as in the published pipeline.
     """
-    masker = Masker(settings, strength)
+    masker = Masker(settings, strength, parser)
     with closing_upstream(stream):
         for item in stream:
             yield item.with_faces(masker.mask(item))
@@ -62,12 +80,13 @@ class _Memory:
 
 
 class Masker:
-    """Masks frame by frame; remembers the tracks of the last frame."""
+    """Masks frame by frame; remembers the tracks of the last frame that was not damaged."""
 
-    def __init__(self, settings: BlendSettings, strength: float = 1.0) -> None:
+    def __init__(self, settings: BlendSettings, strength: float = 1.0, parser: FaceParser | None = None) -> None:
         """See `mask_faces`."""
         self._settings = settings
         self._strength = strength
+        self._parser = parser
         self._step = 1 / (settings.fade + 1)
         self._tracks: dict[int, _Memory] = {}
 
@@ -75,29 +94,41 @@ class Masker:
         """The masks of the next frame's faces."""
         if item.frame.starts_shot:
             self._tracks = {}
-        # A face that the shot begins with has not appeared: it is there, at full strength.
-        first_level = 1.0 if item.frame.starts_shot else self._step
-        self._tracks = {
-            face.crop.face.track_id: self._next(self._tracks.get(face.crop.face.track_id), face, first_level)
+        tracks = {
+            face.crop.face.track_id: self._next(self._tracks.get(face.crop.face.track_id), face, item.frame)
             for face in item.faces
         }
-        return tuple(self._masked(face) for face in item.faces)
+        if not item.frame.damaged:
+            self._tracks = tracks
+        return tuple(self._masked(face, tracks[face.crop.face.track_id]) for face in item.faces)
 
-    def _masked(self, face: RestoredFace) -> MaskedFace:
-        memory = self._tracks[face.crop.face.track_id]
-        return MaskedFace(face, memory.shape_hw * np.float32(memory.level * self._strength))
+    def _masked(self, face: RestoredFace, memory: _Memory) -> MaskedFace:
+        amount = memory.level * face.crop.strength * face.strength * self._strength
+        return MaskedFace(face, memory.shape_hw * np.float32(amount))
 
-    def _next(self, last: _Memory | None, face: RestoredFace, first_level: float) -> _Memory:
-        shape = face_mask(_landmarks_in_crop(face), len(face.rgb_hwc), self._settings.feather)
+    def _next(self, last: _Memory | None, face: RestoredFace, frame: Frame) -> _Memory:
+        if last is not None and frame.damaged:
+            return last
+        shape = self._shape(face)
         seen = face.crop.face.detection is not None
         if last is None:
-            return _Memory(shape, first_level, 0 if seen else 1)
+            # A face that the shot begins with has not appeared: it is there, at full strength.
+            return _Memory(shape, 1.0 if frame.starts_shot else self._step, 0 if seen else 1)
         steadiness = np.float32(self._settings.steadiness)
         shape = steadiness * last.shape_hw + (1 - steadiness) * shape
         if seen:
             return _Memory(shape, min(1.0, last.level + self._step), 0)
-        fading = last.missed >= _FORGIVEN
+        fading = last.missed >= _FORGIVEN or _is_leaving(face, frame)
         return _Memory(shape, max(0.0, last.level - self._step) if fading else last.level, last.missed + 1)
+
+    def _shape(self, face: RestoredFace) -> Float32:
+        shape = face_mask(_landmarks_in_crop(face), len(face.rgb_hwc), self._settings.feather)
+        if self._parser is None or not face.crop.strength * face.strength * self._strength > 0:
+            return shape
+        sigma = _PARSED_EDGE * self._settings.feather * len(shape)
+        parsed = self._parser.parse(face.rgb_hwc[None])[0]
+        soft = cv2.GaussianBlur(parsed, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(shape * soft, np.float32)
 
 
 def face_mask(landmarks_5xy: Float64, size: int, feather: float) -> Float32:
@@ -119,6 +150,16 @@ def face_mask(landmarks_5xy: Float64, size: int, feather: float) -> Float32:
 
 def _landmarks_in_crop(face: RestoredFace) -> Float64:
     return apply(invert(face.crop.frame_from_crop_2x3), face.crop.face.landmarks_5xy)
+
+
+def _is_leaving(face: RestoredFace, frame: Frame) -> bool:
+    """Whether a face is so near the picture's border that it is likely to go, not to be missed."""
+    points = face.crop.face.landmarks_5xy
+    eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
+    reach = _LEAVING * float(np.linalg.norm(mouth - eyes))
+    last = np.array([frame.picture.width, frame.picture.height]) - 1
+    inside = np.minimum(np.stack([eyes, mouth]), last - np.stack([eyes, mouth])).min()
+    return bool(inside < reach)
 
 
 def _distance_to_ellipse(landmarks_5xy: Float64, size: int) -> Float32:

@@ -6,23 +6,38 @@ What reads weights into networks imports torch when it is first asked for; nothi
 from typing import TYPE_CHECKING
 
 from gpen_video.weights.cache import cache_folder
-from gpen_video.weights.locate import Located, fetch, locate
+from gpen_video.weights.locate import Located, fetch, locate, name_here
 from gpen_video.weights.registry import REGISTRY, Weights
 
 if TYPE_CHECKING:
-    from gpen_video.weights.load import LoadedDetector, LoadedGpen, load_detector, load_gpen, read_state
+    from gpen_video.weights.load import (
+        LoadedDetector,
+        LoadedEmbedder,
+        LoadedGpen,
+        LoadedParser,
+        load_detector,
+        load_embedder,
+        load_gpen,
+        load_parser,
+        read_state,
+    )
 
 __all__ = [
     "REGISTRY",
     "LoadedDetector",
+    "LoadedEmbedder",
     "LoadedGpen",
+    "LoadedParser",
     "Located",
     "Weights",
     "cache_folder",
     "fetch",
     "load_detector",
+    "load_embedder",
     "load_gpen",
+    "load_parser",
     "locate",
+    "name_here",
     "read_state",
 ]
 

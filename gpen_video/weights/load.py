@@ -5,7 +5,7 @@ Published checkpoints come in three shapes: a plain state dict, a training check
 """
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast, get_args
@@ -15,7 +15,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from gpen_video.errors import IncompatibleWeightsError, WeightsError
+from gpen_video.nets.arcface import build_arcface
 from gpen_video.nets.gpen import Gpen, GpenConfig
+from gpen_video.nets.parsing import ParserKind, build_parser
 from gpen_video.nets.retinaface import build_retinaface
 from gpen_video.weights.locate import locate
 from gpen_video.weights.registry import REGISTRY, Task, Template
@@ -43,6 +45,25 @@ class LoadedGpen:
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedDetector:
     """A RetinaFace in evaluation mode on the CPU, fp32, without gradients."""
+
+    net: nn.Module
+    sha256: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedParser:
+    """A face parser in evaluation mode on the CPU, fp32, without gradients."""
+
+    net: nn.Module
+    kind: ParserKind
+    sha256: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedEmbedder:
+    """An ArcFace in evaluation mode on the CPU, fp32, without gradients."""
 
     net: nn.Module
     sha256: str
@@ -95,6 +116,42 @@ def load_detector(name_or_path: str, *, offline: bool = False) -> LoadedDetector
     net = build_retinaface("mobile0.25" if pyramid.shape[0] == 64 else "resnet50")
     _load_strictly(net, state, found.path)
     return LoadedDetector(net, found.sha256, found.name)
+
+
+def load_parser(name_or_path: str, *, offline: bool = False) -> LoadedParser:
+    """Load a face parser; its keys tell which of the two it is.
+
+    Args:
+        name_or_path: name in the registry, or a file.
+        offline: do not fetch what is not here.
+
+    Raises:
+        UnknownWeightsError, DownloadError, ChecksumError: as `locate`.
+        IncompatibleWeightsError: the file is none: a key is missing, unknown or of the wrong shape.
+    """
+    _require_architecture(name_or_path, get_args(ParserKind), "face parser")
+    found = locate(name_or_path, offline=offline)
+    state = read_state(found.path)
+    kind: ParserKind = "bisenet" if any(key.startswith("cp.") for key in state) else "parsenet"
+    net = _loaded(lambda: build_parser(kind), state, found.path)
+    return LoadedParser(net, kind, found.sha256, found.name)
+
+
+def load_embedder(name_or_path: str, *, offline: bool = False) -> LoadedEmbedder:
+    """Load an ArcFace of the IR-SE50 backbone.
+
+    Args:
+        name_or_path: name in the registry, or a file.
+        offline: do not fetch what is not here.
+
+    Raises:
+        UnknownWeightsError, DownloadError, ChecksumError: as `locate`.
+        IncompatibleWeightsError: the file is none: a key is missing, unknown or of the wrong shape.
+    """
+    _require_architecture(name_or_path, "arcface", "face embedding")
+    found = locate(name_or_path, offline=offline)
+    net = _loaded(build_arcface, read_state(found.path), found.path)
+    return LoadedEmbedder(net, found.sha256, found.name)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -167,11 +224,18 @@ def _template(path: Path) -> Template | None:
     raise IncompatibleWeightsError(f"{path}: its template is {stated!r}; known are {', '.join(get_args(Template))}")
 
 
-def _require_architecture(name: str, wanted: str, role: str) -> None:
+def _require_architecture(name: str, wanted: str | tuple[str, ...], role: str) -> None:
     """Refuse a name of the other kind before anything is fetched for it."""
     weights = REGISTRY.get(name)
     if weights is not None and not weights.architecture.startswith(wanted):
         raise IncompatibleWeightsError(f"{name}: {weights.architecture} weights, which make no {role}")
+
+
+def _loaded(build: Callable[[], nn.Module], state: Mapping[str, Tensor], path: Path) -> nn.Module:
+    with torch.device("meta"):  # no memory, and no time to fill it at random, before the shapes are known to fit
+        net = build()
+    _load_strictly(net, state, path)
+    return net
 
 
 def _load_strictly(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpen_video.errors import ChecksumError, DownloadError, WeightsError
+from gpen_video.errors import ChecksumError, ConfigError, DownloadError, WeightsError
 from gpen_video.weights.cache import expected_sha256, location, record_first_use
 from gpen_video.weights.checksum import sha256_of
 from gpen_video.weights.download import Progress, download
-from gpen_video.weights.registry import REGISTRY, Weights, by_name
+from gpen_video.weights.registry import REGISTRY, Task, Weights, by_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,14 @@ def locate(name_or_path: str, *, offline: bool = False, progress: Progress | Non
         return fetch(by_name(name_or_path), offline=offline, progress=progress)
     path = Path(name_or_path)
     return Located(path.name, path, sha256_of(path), None)
+
+
+def name_here(task: Task) -> str | None:
+    """The first of the registry's weights for a task whose file is here already; nothing is fetched."""
+    try:
+        return next((w.name for w in REGISTRY.values() if w.task == task and location(w).is_file()), None)
+    except ConfigError:  # no home directory, so that there is no cache
+        return None
 
 
 def fetch(weights: Weights, *, offline: bool = False, progress: Progress | None = None) -> Located:

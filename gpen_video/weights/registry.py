@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 from gpen_video.errors import UnknownWeightsError
 
-Architecture = Literal["gpen", "retinaface-mobile0.25", "retinaface-resnet50"]
-Task = Literal["restore", "colourise", "inpaint", "labels-to-face", "detect"]
+Architecture = Literal["gpen", "retinaface-mobile0.25", "retinaface-resnet50", "parsenet", "bisenet", "arcface-ir-se50"]
+Task = Literal["restore", "colourise", "inpaint", "labels-to-face", "detect", "parse", "recognise"]
 Template = Literal["gpen", "ffhq"]
 
 
@@ -36,7 +36,7 @@ class Weights:
     config: Mapping[str, int | float] = field(default_factory=dict)
     """What the file is published as; the network itself is built from the file's own shapes."""
     template: Template | None = None
-    """The face crop that it was trained on; `None` for detectors."""
+    """The face crop that it was trained on; `None` for what is no GPEN."""
     shipped: str | None = None
     """Name of the file in the package's ``data`` folder."""
 
@@ -181,6 +181,36 @@ _TABLE: Final = (
         task="detect",
         terms=FACEXLIB,
         description="facexlib's large detector, the one that GPEN's authors use",
+    ),
+    Weights(
+        name="bisenet",
+        url=f"{_FACEXLIB}v0.2.0/parsing_bisenet.pth",
+        sha256=None,
+        bytes=None,
+        architecture="bisenet",
+        task="parse",
+        terms=FACEXLIB,
+        description="sees hair, glasses and hats in front of a face; five times the work of restoring at 256",
+    ),
+    Weights(
+        name="parsenet",
+        url=f"{_FACEXLIB}v0.2.2/parsing_parsenet.pth",
+        sha256="3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
+        bytes=85_331_193,
+        architecture="parsenet",
+        task="parse",
+        terms=FACEXLIB,
+        description="the same, by the network that GPEN's authors use; 80 times the work of restoring at 256",
+    ),
+    Weights(
+        name="arcface-ir-se50",
+        url=f"{_FACEXLIB}v0.1.0/recognition_arcface_ir_se50.pth",
+        sha256="a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28",
+        bytes=None,
+        architecture="arcface-ir-se50",
+        task="recognise",
+        terms=FACEXLIB,
+        description="knows persons apart, to guard their likeness; about 175 MB",
     ),
 )
 

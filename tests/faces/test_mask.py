@@ -1,10 +1,12 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gpen_video.config.schema import BlendSettings
 from gpen_video.faces.align import Aligner
@@ -99,6 +101,93 @@ def test_face_that_comes_back_fades_in_again() -> None:
 def test_strength_multiplies() -> None:
     assert peaks([True, True], strength=0.25) == [0.25, 0.25]
     assert peaks([True], strength=0.0) == [0.0]
+
+
+def test_strengths_of_crop_and_restoration_multiply() -> None:
+    (item,) = film([True])
+    face = item.faces[0]
+    weaker = replace(face, crop=replace(face.crop, strength=0.5), strength=0.4)
+    (made,) = mask_faces([item.with_faces((weaker,))], DEFAULTS, 0.5)
+    assert made.faces[0].alpha_hw.max() == pytest.approx(0.1)
+
+
+def damaged_at(frame: int, stream: Iterator[FrameFaces[Any]]) -> Iterator[FrameFaces[Any]]:
+    for item in stream:
+        yield FrameFaces(replace(item.frame, damaged=item.frame.index == frame), item.faces)
+
+
+@pytest.mark.parametrize("known", [False, None])
+def test_a_damaged_frame_changes_nothing(known: bool | None) -> None:
+    """Neither a face that is missed in it fades, nor is one that it does not have forgotten."""
+    levels = [
+        item.faces[0].alpha_hw.max() if item.faces else None
+        for item in mask_faces(damaged_at(4, film([None, True, True, True, known, True, True])), DEFAULTS)
+    ]
+    assert levels[1:4] == pytest.approx([0.2, 0.4, 0.6])
+    assert levels[4] == (None if known is None else pytest.approx(0.6))
+    assert levels[5:] == pytest.approx([0.8, 1.0])
+
+
+def test_a_damaged_frames_landmarks_are_not_remembered() -> None:
+    plain = [item.faces[0].alpha_hw for item in mask_faces(turned_film(), DEFAULTS)]
+    # the turned head is seen in a damaged frame first: as if there had been no such frame
+    shifted = [item.faces[0].alpha_hw for item in mask_faces(damaged_at(1, turned_film()), DEFAULTS)]
+    np.testing.assert_array_equal(shifted[1], plain[0])
+    np.testing.assert_array_equal(shifted[2], plain[1])
+
+
+def at(x: float, y: float, seen: Sequence[bool]) -> list[float]:
+    def stream() -> Iterator[FrameFaces[Any]]:
+        for t, known in enumerate(seen):
+            frame = gray_frame(t, t == 0)
+            crop = ALIGNER.crop(frame, tracked_at(x, y, 100, seen=known))
+            yield carrier(frame, RestoredFace(crop, crop.rgb_hwc))
+
+    return [float(item.faces[0].alpha_hw.max()) for item in mask_faces(stream(), DEFAULTS)]
+
+
+def test_a_face_that_is_missed_at_the_border_fades_at_once() -> None:
+    assert at(160, 120, [True, False, True]) == [1, 1, 1]
+    for x, y in ((318, 120), (2, 120), (160, 238), (160, 2)):
+        assert at(x, y, [True, False, False]) == pytest.approx([1, 0.8, 0.6])
+        assert at(x, y, [True, True, True]) == [1, 1, 1]
+
+
+class RightHalf:
+    """Sees face in the right half of every crop; something stands before the left."""
+
+    def __init__(self) -> None:
+        self.given: list[NDArray[Any]] = []
+
+    def parse(self, rgb_nhwc: NDArray[Any]) -> NDArray[Any]:
+        self.given.append(rgb_nhwc)
+        seen = np.zeros(rgb_nhwc.shape[:3], np.float32)
+        seen[:, :, seen.shape[2] // 2 :] = 1
+        return seen
+
+
+def test_what_a_parser_sees_before_the_face_is_kept_out() -> None:
+    parser = RightHalf()
+    (item,) = film([True])
+    noise = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
+    item = item.with_faces((replace(item.faces[0], rgb_hwc=noise),))
+    (plain,), (parsed,) = (
+        [made.faces[0] for made in mask_faces([item], DEFAULTS, parser=given)] for given in (None, parser)
+    )
+    whole, part = plain.alpha_hw, parsed.alpha_hw
+    assert np.array_equal(parser.given[0][0], plain.restored.rgb_hwc)
+    assert part[:, :24].max() < 0.01 and (part <= whole + 1e-6).all()
+    np.testing.assert_allclose(part[:, 40:], whole[:, 40:], atol=0.01)
+    assert np.abs(np.diff(part, axis=1)).max() < 0.3  # soft where the parser is hard
+    assert not (part[[0, -1]].any() or part[:, [0, -1]].any())
+
+
+def test_a_face_that_is_not_wanted_is_not_parsed() -> None:
+    parser = RightHalf()
+    (item,) = film([True])
+    face = item.faces[0]
+    list(mask_faces([item.with_faces((replace(face, strength=0.0),))], DEFAULTS, parser=parser))
+    assert not parser.given
 
 
 def turned_film(shots: tuple[int, ...] = ()) -> Iterator[FrameFaces[RestoredFace]]:

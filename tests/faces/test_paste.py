@@ -200,6 +200,26 @@ def test_fine_change_does_not_alias_in_a_small_face() -> None:
     assert np.abs(result.picture.planes[0].astype(int) - 128).max() <= 2
 
 
+def test_a_face_larger_than_the_network_keeps_its_own_fine_detail() -> None:
+    """Skin of the finest checks, that the crop cannot hold, stays on a face whose coarse brightness is changed."""
+
+    def checks(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+        return np.repeat(0.5 + 0.1 * (-1.0) ** (x + y)[None], 3, axis=0)
+
+    frame = frame_of(painted(FORMATS["gray10le"], ColourSpec(), checks, 480, 480))
+    face = changed_face(frame, (240, 240, 400, 0), 0.0)  # 6 pixels of the frame in one of the crop
+    brighter = np.asarray(face.restored.crop.rgb_hwc + 0.15, np.float32)
+    result = paste(carrier(frame, masked(face.restored.crop, brighter, ALPHA)))
+    before, after = (item.picture.planes[0].astype(float)[215:265, 215:265] for item in (frame, result))
+
+    def fine(plane: NDArray[Any]) -> NDArray[Any]:
+        return plane[:-1, :-1] - plane[1:, :-1] - plane[:-1, 1:] + plane[1:, 1:]
+
+    assert (after - before).mean() > 0.1 * 1023
+    assert np.abs(fine(before)).min() > 0.3 * 876
+    np.testing.assert_allclose(fine(after), fine(before), atol=4)  # roundings of four samples
+
+
 def test_overlapping_faces_do_not_add_up() -> None:
     frame = frame_of(picture_of(FORMATS["gray"], [np.full((120, 160), 100)]))
     one, other = (changed_face(frame, (80, 60, 64, 0), change, i) for i, change in enumerate((0.2, 0.2)))

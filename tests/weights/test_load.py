@@ -12,9 +12,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gpen_video.errors import IncompatibleWeightsError, UnknownWeightsError, WeightsError
+from gpen_video.nets.arcface import build_arcface
 from gpen_video.nets.gpen import Gpen, GpenConfig
+from gpen_video.nets.parsing import build_parser
 from gpen_video.nets.retinaface import build_retinaface
-from gpen_video.weights import load_detector, load_gpen, read_state
+from gpen_video.weights import load_detector, load_embedder, load_gpen, load_parser, name_here, read_state
 
 State = dict[str, Tensor]
 
@@ -216,3 +218,48 @@ def test_a_gpen_is_no_detector(state: State, tmp_path: Path) -> None:
     torch.save({**state, "fpn.output1.0.weight": torch.zeros(64, 64, 1, 1)}, tmp_path / "x.pth")
     with pytest.raises(IncompatibleWeightsError, match="does not fit RetinaFace: body"):
         load_detector(str(tmp_path / "x.pth"))
+
+
+@pytest.mark.parametrize("kind", ["parsenet", "bisenet"])
+def test_parsers_of_both_kinds(tmp_path: Path, kind: Any) -> None:
+    torch.manual_seed(1)
+    state = build_parser(kind).state_dict()
+    torch.save({"params": state}, tmp_path / "p.pth")
+    loaded = load_parser(str(tmp_path / "p.pth"))
+    got = loaded.net.state_dict()
+    assert (loaded.kind, loaded.name, loaded.net.training) == (kind, "p.pth", False)
+    assert all(torch.equal(got[key], state[key]) for key in state)
+    torch.save({**state, "extra": torch.zeros(1)}, tmp_path / "p.pth")
+    with pytest.raises(IncompatibleWeightsError, match="extra is unknown"):
+        load_parser(str(tmp_path / "p.pth"))
+
+
+def test_an_embedding_is_loaded_strictly(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        shapes = build_arcface().state_dict()
+    state = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in shapes.items()}
+    state["input_layer.0.weight"] += 1
+    save_file({key: value for key, value in state.items() if value.numel() > 1}, tmp_path / "short.safetensors")
+    with pytest.raises(IncompatibleWeightsError, match=r"does not fit Backbone: .* is missing"):
+        load_embedder(str(tmp_path / "short.safetensors"))
+    torch.save(state, tmp_path / "a.pth")
+    loaded = load_embedder(str(tmp_path / "a.pth"))
+    assert loaded.net.state_dict()["input_layer.0.weight"].eq(1).all()
+    assert not loaded.net.training
+
+
+def test_a_name_of_the_other_kind_is_refused_before_anything_is_fetched() -> None:
+    with pytest.raises(IncompatibleWeightsError, match="which make no face parser"):
+        load_parser("arcface-ir-se50")
+    with pytest.raises(IncompatibleWeightsError, match="which make no face embedding"):
+        load_embedder("parsenet")
+
+
+def test_only_what_is_here_is_taken_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPEN_VIDEO_CACHE", str(tmp_path))
+    assert name_here("parse") is None and name_here("recognise") is None
+    assert name_here("detect") == "retinaface-mobile0.25"
+    (tmp_path / "parsenet.pth").touch()
+    assert name_here("parse") == "parsenet"
+    (tmp_path / "bisenet.pth").touch()
+    assert name_here("parse") == "bisenet"

@@ -17,7 +17,7 @@ def test_every_entry_is_whole() -> None:
         assert name == weights.name
         assert weights.url is None or weights.url.startswith("https://")
         assert weights.sha256 is None or re.fullmatch("[0-9a-f]{64}", weights.sha256)
-        assert (weights.template is None) == (weights.task == "detect")
+        assert (weights.template is None) == (weights.architecture != "gpen")
         assert weights.file_name.rpartition(".")[2] in ("safetensors", "pth", "pt")
 
 
