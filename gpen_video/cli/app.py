@@ -16,7 +16,7 @@ from gpen_video.cli.console import Console
 from gpen_video.cli.parser import Parser
 from gpen_video.errors import GpenVideoError
 
-COMMANDS: Final = ("inspect", "presets", "train", "verify", "weights")
+COMMANDS: Final = ("inspect", "measure", "presets", "train", "verify", "weights")
 """Modules beside this one; each has `build_parser` and `run`, as has `restore`, which needs no name."""
 
 
