@@ -10,7 +10,10 @@ import gpen_video
 
 PACKAGES = [
     "gpen_video",
-    *(f"gpen_video.{name}" for name in ("config", "faces", "media", "pipeline", "report", "restore", "weights")),
+    *(
+        f"gpen_video.{name}"
+        for name in ("config", "faces", "measure", "media", "pipeline", "report", "restore", "weights")
+    ),
 ]
 
 

@@ -23,8 +23,14 @@ _EPILOG = """\
   streams           list of {index, kind, codec, language, title, detail}
   chapters, frames  counts; frames as decoded
   shots             list of {first_frame, frame_count, first_seconds}
-  tracks            list of {track_id, first_frame, last_frame, faces, mean_face_size (pixels)}
-Frames count from 0. What is not known is null.
+  tracks            list of {track_id, shot, first_frame, last_frame, faces, mean_face_size (pixels)}
+  files             with --tracks: cue sheet and contact sheets, each with its path
+Frames, shots and tracks count from 0. What is not known is null.
+
+--tracks writes into DIR, which must be new or empty:
+  cues.csv               a row for each track: what of it is restored, and when; for --cues of a run
+  contact-sheet.png      all tracks with number, shot and frames, on pages to print
+  track_0003.png ...     the best picture of each track
 """
 
 
@@ -33,6 +39,11 @@ def build_parser() -> Parser:
     parser = Parser(prog="gpen-video inspect", description="Streams, shots and faces of a film.", epilog=_EPILOG)
     parser.add_argument("source", metavar="IN", type=Path, help="the film")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--tracks", metavar="DIR", type=Path, help="write a cue sheet and a contact sheet into DIR")
+    parser.add_argument(
+        "--cues-format", choices=("csv", "toml"), default="csv", help="of the cue sheet: for a spreadsheet or an editor"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier inspection wrote into DIR")
     add_loudness(parser)
     add_settings_options(parser)
     return parser
@@ -45,7 +56,15 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     from gpen_video.pipeline import inspect_video
 
     with RunDisplay(console) as display:
-        inspection = inspect_video(arguments.source, resolved.settings, offline=arguments.offline, observer=display)
+        inspection = inspect_video(
+            arguments.source,
+            resolved.settings,
+            tracks=arguments.tracks,
+            cues_format=arguments.cues_format,
+            overwrite=arguments.overwrite,
+            offline=arguments.offline,
+            observer=display,
+        )
     if arguments.json:
         console.json(_json(inspection))
     else:
@@ -61,15 +80,27 @@ def _print(inspection: Inspection, console: Console) -> None:
     console.line()
     console.line(f"{inspection.frames} frames, {len(inspection.shots)} shots, {len(inspection.tracks)} faces followed")
     console.line()
-    shots = [(str(s.first_frame), str(s.frame_count), clock(float(s.first_seconds))) for s in inspection.shots]
-    console.table(("shot from frame", "frames", "at"), shots)
+    shots = [
+        (str(number), str(shot.first_frame), str(shot.frame_count), clock(float(shot.first_seconds)))
+        for number, shot in enumerate(inspection.shots)
+    ]
+    console.table(("shot", "from frame", "frames", "at"), shots)
     if inspection.tracks:
         console.line()
         tracks = [
-            (str(t.track_id), f"{t.first_frame} to {t.last_frame}", str(t.faces), f"{t.mean_face_size:.0f} px")
-            for t in inspection.tracks
+            (
+                str(track.track_id),
+                str(track.shot),
+                f"{track.first_frame} to {track.last_frame}",
+                str(track.faces),
+                f"{track.mean_face_size:.0f} px",
+            )
+            for track in inspection.tracks
         ]
-        console.table(("track", "frames", "faces", "mean size"), tracks)
+        console.table(("track", "shot", "frames", "faces", "mean size"), tracks)
+    if inspection.files:
+        console.line()
+        console.line(f"written: {', '.join(map(str, inspection.files))}")
 
 
 def _json(inspection: Inspection) -> dict[str, Any]:
@@ -88,6 +119,7 @@ def _json(inspection: Inspection) -> dict[str, Any]:
         "tracks": [
             {
                 "track_id": track.track_id,
+                "shot": track.shot,
                 "first_frame": track.first_frame,
                 "last_frame": track.last_frame,
                 "faces": track.faces,
@@ -95,4 +127,5 @@ def _json(inspection: Inspection) -> dict[str, Any]:
             }
             for track in inspection.tracks
         ],
+        **({"files": [str(path) for path in inspection.files]} if inspection.files else {}),
     }

@@ -21,6 +21,7 @@ other commands, each with its own --help:
   gpen-video weights list|fetch|verify|path    the networks' weights
   gpen-video inspect IN                        streams, shots and faces of a film, without restoring it
   gpen-video verify IN OUT REPORT              what was changed in OUT and what was not
+  gpen-video measure IN OUT                    how steady, true and seamless OUT is: figures, plot, conditions
   gpen-video train ...                         train networks of your own
 
 A file that is called like a command is written ./presets; a name that starts with a dash comes after --.
@@ -33,6 +34,7 @@ def build_parser() -> Parser:
     parser.add_argument("source", metavar="IN", type=Path, help="the film")
     parser.add_argument("target", metavar="OUT", type=Path, help="the result; its name decides the container")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    _add_choice(parser)
     _add_extras(parser)
     parser.add_argument("--dry-run", action="store_true", help="print streams, settings and what would be lost; stop")
     parser.add_argument("--version", action=PrintVersion, nargs=0, help="print the version and exit")
@@ -48,6 +50,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     from gpen_video.cli.progress import RunDisplay, clock, shares
     from gpen_video.cli.verify import print_findings
     from gpen_video.pipeline import Extras, plan_run, restore_video
+    from gpen_video.pipeline.track_numbers import TrackNumbers
 
     source, target = arguments.source, arguments.target
     extras = Extras(
@@ -56,6 +59,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         layer=arguments.layer,
         framemd5=arguments.framemd5,
         verify=arguments.verify,
+        faces=None if arguments.faces is None else TrackNumbers.parse(arguments.faces),
+        cues=arguments.cues,
     )
     if arguments.dry_run:
         plan = plan_run(
@@ -84,6 +89,14 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.note(
         f"{summary.target}: {summary.frames} frames, {summary.faces} faces in {summary.tracks} tracks and "
         f"{summary.shots} shots, {clock(summary.seconds)} ({shares(summary.stage_seconds)})"
+    )
+
+
+def _add_choice(parser: Parser) -> None:
+    group = parser.add_argument_group("which faces", "By the numbers that gpen-video inspect IN --tracks DIR shows.")
+    group.add_argument("--faces", metavar="1,3-5", help="restore these tracks only; not:2 restores all but these")
+    group.add_argument(
+        "--cues", metavar="FILE.csv|.toml", type=Path, help="a cue sheet: strength of each track, and its keyframes"
     )
 
 

@@ -2,6 +2,7 @@
 
 from gpen_video.pipeline.extras import Extras
 from gpen_video.pipeline.inspect import inspect_video
+from gpen_video.pipeline.measure import measure_video
 from gpen_video.pipeline.models import Models, load_models
 from gpen_video.pipeline.observe import (
     Inspection,
@@ -16,6 +17,7 @@ from gpen_video.pipeline.observe import (
 from gpen_video.pipeline.prefetch import prefetch
 from gpen_video.pipeline.run import plan_run, restore_video
 from gpen_video.pipeline.stages import crop_faces, detect_faces
+from gpen_video.pipeline.track_numbers import TrackNumbers
 from gpen_video.pipeline.verification import Verification
 from gpen_video.pipeline.verify import verify
 
@@ -30,11 +32,13 @@ __all__ = [
     "RunSummary",
     "Shot",
     "Track",
+    "TrackNumbers",
     "Verification",
     "crop_faces",
     "detect_faces",
     "inspect_video",
     "load_models",
+    "measure_video",
     "plan_run",
     "prefetch",
     "restore_video",

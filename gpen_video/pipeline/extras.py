@@ -1,10 +1,11 @@
-"""What a run leaves beside its result, for those who ask: record, matte, layer, checksums, proof."""
+"""What a run is asked for beyond its settings: a choice of faces; record, matte, layer, checksums, proof."""
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpen_video.config import Settings
 from gpen_video.errors import OutputError, UsageError
 from gpen_video.faces import LayeredFrame, LayerWish, layer_format, matte_format
 from gpen_video.media import (
@@ -14,13 +15,20 @@ from gpen_video.media import (
     plan_side_output,
     written_side_output,
 )
+from gpen_video.pipeline.choose import Choice, plan_choice
+from gpen_video.pipeline.cue_files import read_cue_sheet
+from gpen_video.pipeline.track_numbers import TrackNumbers
 from gpen_video.types import VideoInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
-    """Files beside the result; nothing by default."""
+    """Files beside the result, and which faces are restored; nothing, and all of them, by default."""
 
+    faces: TrackNumbers | None = None
+    """Tracks that are restored; `None` for all."""
+    cues: Path | None = None
+    """A cue sheet: how much of each track is restored, and when."""
     report: Path | None = None
     """Treatment record, JSON."""
     matte: Path | None = None
@@ -46,11 +54,18 @@ class Extras:
         """Check, before anything is read, whether all files may go where they are to go.
 
         Raises:
-            UsageError: two of them, or one and the source or result, are the same file.
+            ConfigError: the cue sheet cannot be read, or something in it is wrong.
+            UsageError: two of them, or one and the source, the cue sheet or the result, are the same file.
             OutputError: a folder is missing, or a file exists.
         """
+        if self.cues is not None:
+            read_cue_sheet(self.cues)
+            if self.cues.absolute() in {
+                path.absolute() for path in (target, self.matte, self.layer) if path is not None
+            }:
+                raise UsageError(f"{self.cues} is the cue sheet; choose another name for what is written")
         check_side_targets(self.matte, self.layer, source=source, target=target, overwrite=overwrite)
-        taken = {path.absolute() for path in (source, target, self.matte, self.layer) if path is not None}
+        taken = {path.absolute() for path in (source, target, self.matte, self.layer, self.cues) if path is not None}
         plain = [*((self.report,) if self.report else ()), *self.sidecars(target)]
         for path in plain:
             if path.absolute() in taken:
@@ -62,6 +77,10 @@ class Extras:
                 raise OutputError(f"{path} is a folder; name a file")
             if path.exists() and not overwrite:
                 raise OutputError(f"{path} exists already; choose another name, or replace it with --overwrite")
+
+    def choice(self, info: VideoInfo, settings: Settings, *, offline: bool = False) -> Choice | None:
+        """What of which face is wanted; see `plan_choice`."""
+        return plan_choice(self.faces, self.cues, info, settings, offline=offline)
 
     def layers(self, info: VideoInfo) -> LayerWish:
         """What pasting has to give out besides frames."""

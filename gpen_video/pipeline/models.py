@@ -6,9 +6,10 @@ import torch
 
 from gpen_video.config import Settings
 from gpen_video.errors import UsageError
-from gpen_video.faces import Detector, RetinaFaceDetector
+from gpen_video.faces import ArcFaceEmbedder, Detector, FaceEmbedder, FaceParser, NetworkParser, RetinaFaceDetector
 from gpen_video.restore import GpenRestorer, Precision, Restorer, choose_device, choose_precision
-from gpen_video.weights import load_detector, load_gpen
+from gpen_video.weights import load_detector, load_embedder, load_gpen, load_parser, name_here
+from gpen_video.weights.registry import Task
 
 RESCUE_SHARE = 0.5
 """A detection this much less sure than one that starts a track may still continue one (ByteTrack)."""
@@ -25,6 +26,12 @@ class Models:
     template: str
     device: torch.device
     precision: Precision
+    parser: FaceParser | None = None
+    """Sees what is in front of a face."""
+    parser_name: str | None = None
+    embedder: FaceEmbedder | None = None
+    """Knows persons apart."""
+    embedder_name: str | None = None
 
 
 def load_models(settings: Settings, *, offline: bool = False) -> Models:
@@ -41,6 +48,14 @@ def load_models(settings: Settings, *, offline: bool = False) -> Models:
     if restoring.task != "restore":
         raise UsageError(f"{restoring.name}: these weights are for {restoring.task}, not for restoring")
     detecting = load_detector(settings.detect.weights, offline=offline)
+    parser, embedder = None, None
+    if (parsing := _wanted(settings.blend.parsing, "parse")) is not None:
+        loaded = load_parser(parsing, offline=offline)
+        parser = NetworkParser(loaded.net, loaded.kind, device=device)
+    recognising = _wanted(settings.guard.embedding, "recognise") if settings.guard.enabled else None
+    if recognising is not None:
+        net = load_embedder(recognising, offline=offline).net
+        embedder = ArcFaceEmbedder(net, device=device, template=restoring.template)
     return Models(
         detector=RetinaFaceDetector(
             detecting.net, device=device, score=settings.detect.score * RESCUE_SHARE, min_face=0
@@ -51,4 +66,15 @@ def load_models(settings: Settings, *, offline: bool = False) -> Models:
         template=restoring.template,
         device=device,
         precision=precision,
+        parser=parser,
+        parser_name=parsing,
+        embedder=embedder,
+        embedder_name=recognising,
     )
+
+
+def _wanted(setting: str, task: Task) -> str | None:
+    """Name or file of weights that a run can do without: what is set, or with ``auto`` what is in the cache."""
+    if setting == "off":
+        return None
+    return name_here(task) if setting == "auto" else setting

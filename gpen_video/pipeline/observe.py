@@ -30,6 +30,10 @@ class RunPlan:
     restorer: str
     """Name of the restorer's weights."""
     detector: str
+    parser: str | None = None
+    """Name or file of the weights that see what is in front of a face."""
+    embedder: str | None = None
+    """Name or file of the weights that know persons apart."""
     warnings: tuple[str, ...] = ()
 
 
@@ -84,6 +88,8 @@ class Track:
     """Frames in which it is."""
     mean_face_size: float
     """Mean side of its box in frame pixels."""
+    shot: int
+    """In which it is, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class Inspection:
     frames: int
     shots: tuple[Shot, ...]
     tracks: tuple[Track, ...]
+    files: tuple[Path, ...] = ()
+    """Cue sheet and contact sheets, where they were asked for."""
 
 
 class Observer(Protocol):

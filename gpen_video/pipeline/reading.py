@@ -35,18 +35,32 @@ class Reading:
         """Settings that count frames, for twice as many fields of half the height."""
         if self.first_field is None:
             return settings
-        track, blend, detect = settings.track, settings.blend, settings.detect
+        shrink = math.sqrt(2)  # a face's size is the root of its area
+        track, blend, detect, restore = settings.track, settings.blend, settings.detect, settings.restore
         return settings.model_copy(
             update={
-                "detect": detect.model_copy(update={"min_face": detect.min_face / math.sqrt(2)}),
+                "detect": detect.model_copy(
+                    update={
+                        "min_face": detect.min_face / shrink,
+                        "every": 2 * detect.every if detect.every > 1 else 1,
+                    }
+                ),
                 "track": track.model_copy(
                     update={
                         "lag": 2 * track.lag,
                         "max_gap": 2 * track.max_gap,
                         "min_hits": 2 * track.min_hits,
+                        "memory": 2 * track.memory,
                         "motion_noise": track.motion_noise / 4,  # an acceleration: per field squared
                     }
                 ),
+                "restore": restore.model_copy(
+                    update={
+                        "steady_latent": math.sqrt(restore.steady_latent),
+                        "steady_detail": math.sqrt(restore.steady_detail),
+                    }
+                ),
+                "gate": settings.gate.model_copy(update={"small": settings.gate.small / shrink}),
                 "blend": blend.model_copy(update={"fade": 2 * blend.fade, "steadiness": math.sqrt(blend.steadiness)}),
             }
         )

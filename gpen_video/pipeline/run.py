@@ -47,6 +47,7 @@ def plan_run(
     check_target(target, source=source, overwrite=overwrite)
     extras.check(source, target, overwrite=overwrite)
     reading, carriage = _looked_at(source, target, settings)
+    extras.choice(reading.info, settings, offline=offline)
     return _plan(reading, target, carriage, load_models(settings, offline=offline))
 
 
@@ -85,6 +86,7 @@ def restore_video(
     extras.check(source, target, overwrite=overwrite)
     with staged_output(target, source=source, overwrite=overwrite) as staged:
         reading, carriage = _looked_at(source, target, resolved.settings)
+        choice = extras.choice(reading.info, resolved.settings, offline=offline)
         models = load_models(resolved.settings, offline=offline)
         plan = _plan(reading, target, carriage, models)
         observer.planned(plan)
@@ -94,8 +96,11 @@ def restore_video(
         # Matte and layer appear only when the result itself is whole and proved.
         with extras.written(reading.behind, carriage.details, overwrite=overwrite) as take:
             with ExitStack() as owned:
-                film = Film(reading, resolved.settings, models, owned, recorder, extras.layers(reading.behind))
+                layers = extras.layers(reading.behind)
+                film = Film(reading, resolved.settings, models, owned, recorder, layers, choice)
                 encode(_told(film, heard, take), staged.video, like=reading.behind, settings=carriage.settings)
+            if choice is not None:
+                film.counts.warnings += choice.warnings(film.first_frames)
             film.tell(heard)
             assemble(staged.video, reading.behind, staged.part, carriage)
             if recorder is not None:
@@ -121,7 +126,7 @@ def restore_video(
         target=target,
         frames=done.frames,
         faces=done.faces,
-        tracks=film.counts.tracks,
+        tracks=len(film.counts.tracks),
         shots=film.counts.shots,
         seconds=done.seconds,
         stage_seconds=done.stage_seconds,
@@ -179,6 +184,8 @@ def _plan(reading: Reading, target: Path, carriage: Carriage, models: Models) ->
         precision=models.precision,
         restorer=models.restorer_name,
         detector=models.detector_name,
+        parser=models.parser_name,
+        embedder=models.embedder_name,
         warnings=(*reading.warnings, *encoder.warnings, *carriage.notes),
     )
 

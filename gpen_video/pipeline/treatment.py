@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-from gpen_video.config import ResolvedSettings
+from gpen_video.config import ResolvedSettings, Settings
 from gpen_video.media import Carriage
 from gpen_video.media.versions import ffmpeg_versions
 from gpen_video.pipeline.observe import RunPlan
@@ -19,6 +18,7 @@ from gpen_video.report import (
     settings_of,
     tool_used,
 )
+from gpen_video.report.record import Role
 from gpen_video.types import VideoInfo
 from gpen_video.weights import locate
 
@@ -57,7 +57,7 @@ def treatment_record(
         result=film_file(result, recorder.frames, called=plan.target),
         encoder=EncoderUsed(plan.codec, plan.pix_fmt, dict(plan.encoder_options)),
         settings=settings_of(resolved),
-        weights=(_weights("restore", settings.restore.weights), _weights("detect", settings.detect.weights)),
+        weights=tuple(_weights(role, name) for role, name in _networks(plan, settings).items() if name is not None),
         carried=carried_streams(carriage, plan.info),
         lost=tuple(plan.lost),
         warnings=(*plan.warnings, *warnings),
@@ -87,6 +87,15 @@ def carried_streams(carriage: Carriage, info: VideoInfo) -> tuple[StreamRecord, 
     )
 
 
-def _weights(role: Literal["restore", "detect"], name_or_path: str) -> WeightsUsed:
+def _networks(plan: RunPlan, settings: Settings) -> dict[Role, str | None]:
+    return {
+        "restore": settings.restore.weights,
+        "detect": settings.detect.weights,
+        "parse": plan.parser,
+        "recognise": plan.embedder,
+    }
+
+
+def _weights(role: Role, name_or_path: str) -> WeightsUsed:
     found = locate(name_or_path, offline=True)  # the run has just read them, so they are here
     return WeightsUsed(role, found.name, found.sha256, found.weights.terms if found.weights else None)

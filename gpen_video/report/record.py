@@ -20,6 +20,7 @@ _CONFIG: Final = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_d
 
 Index = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
+Role = Literal["restore", "detect", "parse", "recognise"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -123,7 +124,7 @@ class WeightsUsed:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
 
-    role: Literal["restore", "detect"]
+    role: Role
     name: str
     sha256: Sha256
     terms: str | None
@@ -201,8 +202,8 @@ class TrackRecord:
     frames: tuple[tuple[Index, Index], ...]
     """First and last frame of each run without a gap, both included."""
     faces: Annotated[Float32, PlainValidator(_rows), WithJsonSchema(_ROWS_SCHEMA)]
-    """A row a frame, by ``face_columns``; box null where the face was predicted, not seen; likeness where it was not measured;
-    region where the mask is empty."""
+    """A row a frame, by ``face_columns``; box null where the face was predicted, not seen; likeness where it was
+    not measured; region where the mask is empty."""
 
     def __post_init__(self) -> None:
         have = runs_of(self.faces[:, Column.FRAME].astype(np.int64).tolist())

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gpen_video.cli import inspect, presets, restore, train, verify, weights
+from gpen_video.cli import inspect, measure, presets, restore, train, verify, weights
 from gpen_video.cli.options import resolve_options
 from gpen_video.config import ResolvedSettings, Settings
 
@@ -82,14 +82,21 @@ def test_another_codec_than_the_presets() -> None:
                 ),
                 *("--device", "--tolerant", "--offline", "--weights", "--strength", "--codec", "--crf", "--pix-fmt"),
                 *("--strict", "--grain", "--chroma", "--deinterlace", "--frame-rate", "--encoder-option"),
-                *("--report", "--verify", "--matte", "--layer", "--framemd5"),
+                *("--faces", "--cues", "--report", "--verify", "--matte", "--layer", "--framemd5"),
             },
         ),
         (
             inspect,
             {
                 *("--help", "--json", "--verbose", "--quiet", "--preset", "--config", "--set", "--device"),
-                *("--tolerant", "--offline"),
+                *("--tolerant", "--offline", "--tracks", "--cues-format", "--overwrite"),
+            },
+        ),
+        (
+            measure,
+            {
+                *("--help", "--verbose", "--quiet", "--preset", "--config", "--set", "--device", "--tolerant"),
+                *("--offline", "--reference", "--json", "--plot", "--fail-if"),
             },
         ),
         (presets, {"--help"}),
@@ -97,7 +104,7 @@ def test_another_codec_than_the_presets() -> None:
         (train, {"--help"}),
         (verify, {"--help", "--json", "--verbose", "--quiet"}),
     ],
-    ids=["restore", "inspect", "presets", "weights", "train", "verify"],
+    ids=["restore", "inspect", "measure", "presets", "weights", "train", "verify"],
 )
 def test_few_flags_and_a_new_one_is_a_decision(module: object, flags: set[str]) -> None:
     parser = module.build_parser()  # type: ignore[attr-defined]

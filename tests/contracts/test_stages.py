@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,11 +14,13 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from gpen_video.config import BlendSettings, ShotSettings, TrackSettings
+from gpen_video.config import BlendSettings, GateSettings, GuardSettings, ShotSettings, TrackSettings
 from gpen_video.faces import (
     Aligner,
     LayerWish,
     RetinaFaceDetector,
+    gate_faces,
+    guard_faces,
     mask_faces,
     paste_faces,
     paste_layers,
@@ -24,11 +28,15 @@ from gpen_video.faces import (
     track_faces,
 )
 from gpen_video.faces.grain import GRAIN_DELAY, match_grain
-from gpen_video.media import SHOT_DELAY, mark_shots
+from gpen_video.media import mark_shots, shot_delay
 from gpen_video.nets.gpen import Gpen, GpenConfig
 from gpen_video.pipeline import crop_faces, detect_faces, prefetch
+from gpen_video.pipeline.choose import Choice, choose_faces, directed
+from gpen_video.pipeline.cues import Cue, CueSheet
 from gpen_video.pipeline.record import Recorder, recorded
-from gpen_video.restore import GpenRestorer, restore_delay, restore_faces
+from gpen_video.pipeline.stages import detect_delay
+from gpen_video.pipeline.track_basis import TrackBasis
+from gpen_video.restore import GpenRestorer, restore_delay, restore_faces, steady_faces
 from gpen_video.types import ColourSpec, Frame, FrameFaces, Picture, PixelFormat, Timestamp
 from gpen_video.weights import load_detector
 
@@ -38,6 +46,12 @@ TRACK = TrackSettings(lag=3, min_hits=2)
 BLEND = BlendSettings()
 BATCH, WAIT, DEPTH = 3, 4, 2
 FRAMES, CUT = 20, 11
+CHOICE = Choice(
+    sheet=CueSheet(
+        Path("cues.csv"), TrackBasis("", "", 0, "", {}), FRAMES, 2, {1: Cue(1, 0.5, ((CUT, 0.0), (19, 1.0)))}
+    )
+)
+"""The face of the second shot, stronger and stronger."""
 GBR = PixelFormat("gbrp", "rgb", 8)
 
 
@@ -62,20 +76,24 @@ def film(*, faces: bool = True) -> list[Frame]:
     ]
 
 
+@cache
+def detector() -> RetinaFaceDetector:
+    net = load_detector("retinaface-mobile0.25").net
+    return RetinaFaceDetector(net, device=torch.device("cpu"), score=0.5, min_face=0)
+
+
 @pytest.fixture(scope="module")
 def stages() -> dict[str, Stage]:
     torch.manual_seed(0)
     net = Gpen(GpenConfig(64, narrow=1 / 16, style_dim=32, mapping_layers=2))
     restorer = GpenRestorer(net, device=torch.device("cpu"), batch=BATCH)
-    detector = RetinaFaceDetector(
-        load_detector("retinaface-mobile0.25").net, device=torch.device("cpu"), score=0.5, min_face=0
-    )
     return {
         "shots": lambda stream: mark_shots(stream, ShotSettings()),
-        "detect": lambda stream: detect_faces(stream, detector, long_side=256, min_face=16, batch=BATCH),
+        "detect": lambda stream: detect_faces(stream, detector(), long_side=256, min_face=16, batch=BATCH),
         "track": lambda stream: track_faces(stream, TRACK),
         "crop": lambda stream: crop_faces(stream, Aligner(64)),
-        "restore": lambda stream: restore_faces(stream, restorer, max_wait=WAIT),
+        "restore": lambda stream: restore_faces(stream, restorer, max_wait=WAIT, steady_latent=0.7),
+        "steady": lambda stream: steady_faces(stream, strength=0.8),
         "grain": match_grain,
         "mask": lambda stream: mask_faces(stream, BLEND),
         "paste": lambda stream: paste_faces(stream, BLEND),
@@ -83,21 +101,35 @@ def stages() -> dict[str, Stage]:
 
 
 DELAYS = {
-    "shots": SHOT_DELAY,
+    "shots": shot_delay(ShotSettings()),
     "detect": BATCH - 1,
     "track": track_delay(TRACK),
     "crop": 0,
     "restore": restore_delay(WAIT),
+    "steady": 0,
     "grain": GRAIN_DELAY,
     "mask": 0,
     "paste": 0,
     "prefetch": DEPTH + 1,
+    "choose": 0,
+    "direct": 0,
+    "gate": 0,
+    "guard": 0,
     "record": 0,
     "paste layers": 0,
+    "detect every third": detect_delay(BATCH, 3),
 }
 NAMES = list(DELAYS)
 ASIDE: dict[str, tuple[Stage, str]] = {
     "prefetch": (lambda stream: prefetch(iter(stream), DEPTH), "track"),
+    "choose": (lambda stream: choose_faces(stream, CHOICE, {}), "crop"),
+    "direct": (lambda stream: directed(stream, CHOICE), "restore"),
+    "detect every third": (
+        lambda stream: detect_faces(stream, detector(), long_side=256, min_face=16, batch=BATCH, every=3),
+        "detect",
+    ),
+    "gate": (lambda stream: gate_faces(stream, GateSettings()), "restore"),
+    "guard": (lambda stream: guard_faces(stream, GuardSettings()), "grain"),
     "record": (lambda stream: recorded(stream, Recorder()), "paste"),
     "paste layers": (lambda stream: paste_layers(stream, BLEND, LayerWish(matte=True, layer=True)), "paste"),
 }
@@ -154,6 +186,11 @@ def arrays(item: Any) -> Iterator[np.ndarray]:
     elif hasattr(item, "__dataclass_fields__"):
         for name in item.__dataclass_fields__:
             yield from arrays(getattr(item, name))
+
+
+def strengths_of(item: Any) -> list[float]:
+    """Of all faces of an item, where they have one."""
+    return [face.strength for face in getattr(item, "faces", ()) if hasattr(face, "strength")]
 
 
 def frame_of(item: Any) -> Frame:
@@ -215,6 +252,7 @@ def test_no_state_goes_over_a_cut(case: Case) -> None:
         assert faces_of([a]) == faces_of([b])
         for x, y in zip(arrays(a), arrays(b), strict=True):
             np.testing.assert_allclose(x, y, atol=1e-4)
+        assert strengths_of(a) == pytest.approx(strengths_of(b), abs=1e-6)
 
 
 def test_nothing_received_is_written_to(case: Case) -> None:
