@@ -128,7 +128,7 @@ def test_clean_film_is_left_alone_and_the_same_degraded_is_not(shared: Path, nam
     assert len(crops) >= 4
     assert np.mean(strengths(crops)) < 0.3
     damaged = [strengths([damaged_like_film(crop, seed)])[0] for seed, crop in enumerate(crops * 2)]
-    assert np.mean(damaged) > 0.8
+    assert np.mean(damaged) > 0.7
 
 
 def damaged_like_film(crop: FaceCrop, seed: int) -> FaceCrop:

@@ -123,8 +123,8 @@ def test_the_observer_is_told(clip: Path, restored: tuple[Path, gpen_video.RunSu
     assert any("aac" in line for line in watcher.plan.carried)
     assert watcher.last.frames == summary.frames == summary.faces
     assert (summary.tracks, summary.shots) == (1, 1)
-    names = ["decode", "shots", "detect", "track", "crop", "restore", "grain", "mask", "paste", "encode"]
-    assert list(summary.stage_seconds) == names
+    faces = ["detect", "track", "crop", "gate", "restore", "steady", "guard", "grain", "mask", "paste"]
+    assert list(summary.stage_seconds) == ["decode", "shots", *faces, "encode"]
     assert all(seconds > 0 for seconds in summary.stage_seconds.values())
 
 
