@@ -129,7 +129,7 @@ class Frame:
     starts_shot: bool = False
     """True for the first frame and for the first frame after a cut."""
     damaged: bool = False
-    """True for a flash, a torn or a white frame: unlike both neighbours, which look alike. No state is taken from it."""
+    """True for a flash, a torn or a white frame: unlike both neighbours, which look alike. It teaches nothing."""
 
 
 @dataclass(frozen=True, slots=True)

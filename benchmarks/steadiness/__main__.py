@@ -20,6 +20,7 @@ from benchmarks.steadiness.scenes import scenes
 from benchmarks.steadiness.tables import Outcome, page_with, tables
 from benchmarks.steadiness.trial import Clip
 from benchmarks.steadiness.variants import EVERYTHING, PLAIN, variants
+from gpen_video.config import Settings
 from gpen_video.pipeline import load_models
 
 PAGE = Path(__file__).parents[2] / "docs" / "steadiness.md"
@@ -51,9 +52,10 @@ def run(folder: Path, names: Sequence[str], *, quick: bool) -> list[Outcome]:
     """All clips through the named variants."""
     outcomes = []
     settings = {name: chosen for name, chosen in variants().items() if name in names}
-    models = load_models(next(iter(settings.values())), offline=True)
+    models = load_models(Settings.model_validate({"restore": {"device": "cpu"}}), offline=True)
     for number, scene in enumerate(scenes(quick=quick)):
-        clip = Clip(scene, folder / f"{number}_{scene.name.replace(' ', '_').replace(',', '')}", models)
+        name_on_disk = f"{number}_{scene.name.replace(' ', '_').replace(',', '')}"
+        clip = Clip(scene, folder / name_on_disk, models)
         clip.prepare()
         for name, chosen in settings.items():
             started = time.perf_counter()

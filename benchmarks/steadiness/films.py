@@ -9,7 +9,7 @@ import numpy as np
 
 from gpen_video.config import Settings
 from gpen_video.media import decode, probe
-from gpen_video.pipeline import Models, detect_faces
+from gpen_video.pipeline import Models, detect_faces, load_models
 from gpen_video.pipeline.film import Film
 from gpen_video.pipeline.reading import Reading
 from gpen_video.train.degrade import Image
@@ -37,9 +37,9 @@ def detected(path: Path, models: Models) -> Generator[FrameFaces[Detection]]:
         yield from stream
 
 
-def tracked(path: Path, settings: Settings, models: Models) -> list[tuple[TrackedFace, ...]]:
+def tracked(path: Path, settings: Settings) -> list[tuple[TrackedFace, ...]]:
     """The faces of each frame as the product follows them."""
     info = probe(path)
     with ExitStack() as owned:
-        film = Film(Reading(info, info), settings, models, owned)
+        film = Film(Reading(info, info), settings, load_models(settings, offline=True), owned)
         return [item.faces for item in film.tracked()]

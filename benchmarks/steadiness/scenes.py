@@ -118,9 +118,9 @@ def scenes(*, quick: bool) -> list[Scene]:
     ]
 
 
-def damaged(scene: Scene, clean: Sequence[Image]) -> list[Image]:
-    """The clip as it is found: one chain for all frames, its noise new in each."""
-    rng = np.random.default_rng(_seed(scene.name))
+def damaged(scene: Scene, clean: Sequence[Image], noise: int = 0) -> list[Image]:
+    """The clip as it is found: one chain for all frames, its noise new in each, and another for each number."""
+    rng = np.random.default_rng((_seed(scene.name), noise) if noise else _seed(scene.name))
     steps = DAMAGE[scene.damage](rng)
     return [run(steps, frame, rng) for frame in clean]
 

@@ -14,6 +14,8 @@ _RAW_TRACK = {
     "camera": False,
     "memory": 0,
 }
+_RAW_DETECT = {"vote": 1.0}
+"""Only the surest box says where a face is, as published."""
 _NO_LATENT = {"steady_latent": 0.0}
 _NO_DETAIL = {"steady_detail": 0.0}
 _NO_MASK = {"steadiness": 0.0, "fade": 0}
@@ -26,7 +28,7 @@ def variants() -> dict[str, Settings]:
     does.
     """
     return {
-        PLAIN: _settings(track=_RAW_TRACK, restore=_NO_LATENT | _NO_DETAIL, blend=_NO_MASK),
+        PLAIN: _settings(detect=_RAW_DETECT, track=_RAW_TRACK, restore=_NO_LATENT | _NO_DETAIL, blend=_NO_MASK),
         "smoothing alone": _settings(restore=_NO_LATENT | _NO_DETAIL, blend=_NO_MASK),
         "+ latent": _settings(restore=_NO_DETAIL, blend=_NO_MASK),
         "+ temporal blend": _settings(restore=_NO_LATENT, blend=_NO_MASK),
@@ -36,12 +38,14 @@ def variants() -> dict[str, Settings]:
 
 
 def _settings(
+    detect: dict[str, object] | None = None,
     track: dict[str, object] | None = None,
     restore: dict[str, object] | None = None,
     blend: dict[str, object] | None = None,
 ) -> Settings:
     return Settings.model_validate(
         {
+            "detect": detect or {},
             "track": track or {},
             "restore": {"device": "cpu"} | (restore or {}),
             "blend": {"grain": "none"} | (blend or {}),

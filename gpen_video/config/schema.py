@@ -56,6 +56,8 @@ class DetectSettings(_Section):
     """Shortest side of a face's box, in frame pixels, that is restored."""
     batch: Annotated[int, Field(ge=1, le=64)] = 4
     """Frames that are detected at once."""
+    vote: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Overlap from which boxes that are suppressed help to say where a face and its landmarks are; 1 as published."""
     every: Annotated[int, Field(ge=1, le=30)] = 1
     """The detector looks at every n-th frame of a shot; between them optical flow carries the landmarks on."""
 

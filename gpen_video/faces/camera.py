@@ -1,6 +1,7 @@
 """How the camera moves within a shot, from points of the background."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -28,10 +29,15 @@ _CREEPS = 0.1
 """The same on the mean of some frames: a slow pan."""
 _RESTS = 0.1
 """Pixels of the copy below which a frame counts as still."""
+_CERTAIN, _UNCERTAIN = 8.0, 4.0
+"""Standard errors of the measured motion that such a move must exceed as well, and below which a frame is still. On
+noisy film that stands still, measured motion came to six."""
 _REST_FRAMES = 8
 """Still frames after which the camera stands."""
 _PACE = 0.15
 """Share of a new frame in that mean."""
+_MEAN_ERROR = float(np.sqrt(_PACE / (2 - _PACE)))
+"""Standard error of that mean, in those of a frame."""
 _FACE_MARGIN = 0.4
 """Of a face's box, around it: hair and ears move with it."""
 _BODY_MARGIN = 1.0
@@ -86,21 +92,22 @@ class Camera:
         self._last, self._hidden = copy, hidden
         return self._scene_from_frame
 
-    def _steadied(self, motion: Float64 | None, shape_hw: tuple[int, ...]) -> Float64:
+    def _steadied(self, motion: "_Motion | None", shape_hw: tuple[int, ...]) -> Float64:
         """The motion, or the identity itself while the camera stands."""
         if motion is None:
             return _IDENTITY
-        edge = corners(np.array([0, 0, shape_hw[1] - 1, shape_hw[0] - 1]))
-        moves = apply(motion, edge) - edge
+        edge = _corners_of(shape_hw)
+        moves = apply(motion.this_from_last, edge) - edge
         extent = _longest(moves)
+        starts = extent > max(_STARTS, _CERTAIN * motion.error)
         # A quick move speaks for itself, and would be remembered long after the camera has come to rest.
-        self._drift = np.zeros((4, 2)) if extent > _STARTS else self._drift + _PACE * (moves - self._drift)
-        if extent > _STARTS or _longest(self._drift) > _CREEPS:
+        self._drift = np.zeros((4, 2)) if starts else self._drift + _PACE * (moves - self._drift)
+        if starts or _longest(self._drift) > max(_CREEPS, _CERTAIN * motion.error * _MEAN_ERROR):
             self._moving, self._rested = True, 0
         else:
-            self._rested += 1 if extent < _RESTS else -self._rested
+            self._rested += 1 if extent < max(_RESTS, _UNCERTAIN * motion.error) else -self._rested
             self._moving = self._moving and self._rested < _REST_FRAMES
-        return motion if self._moving else _IDENTITY
+        return motion.this_from_last if self._moving else _IDENTITY
 
 
 def _longest(moves: Float64) -> float:
@@ -117,8 +124,22 @@ def _copy_of(picture: Picture) -> tuple[Image, Float64]:
     return small, compose(group.frame_from_plane, full_from_resized((picture.width, picture.height), size))
 
 
-def _motion(last: Image, this: Image, hidden: Sequence[Float64]) -> Float64 | None:
-    """(2, 3) similarity from the last copy to this one; `None` where the background does not tell.
+def _corners_of(shape_hw: tuple[int, ...]) -> Float64:
+    return corners(np.array([0, 0, shape_hw[1] - 1, shape_hw[0] - 1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Motion:
+    """Of the background, from one copy to the next."""
+
+    this_from_last: Float64
+    """(2, 3) similarity."""
+    error: float
+    """Standard error of where it puts the copy's corners, in pixels: noise and grain shake what points are seen at."""
+
+
+def _motion(last: Image, this: Image, hidden: Sequence[Float64]) -> _Motion | None:
+    """Motion of the background from the last copy to this one; `None` where it does not tell.
 
     Corners of J. Shi and C. Tomasi, "Good features to track", CVPR 1994, followed by the pyramidal method of B. Lucas
     and T. Kanade, 1981 (J.-Y. Bouguet, 2001); the motion that most agree on by RANSAC.
@@ -138,9 +159,21 @@ def _motion(last: Image, this: Image, hidden: Sequence[Float64]) -> Float64 | No
     )
     if motion is None:
         return None
-    inliers = points[kept][agreeing.ravel() == 1]
-    enough = len(inliers) >= max(_LEAST, _SHARE * len(points)) and _spreads(inliers, last.shape)
-    return np.asarray(motion, np.float64) if enough else None
+    agrees = agreeing.ravel() == 1
+    inliers = points[kept][agrees]
+    if len(inliers) < max(_LEAST, _SHARE * len(points)) or not _spreads(inliers, last.shape):
+        return None
+    this_from_last = np.asarray(motion, np.float64)
+    missed = moved[kept][agrees] - apply(this_from_last, inliers)
+    return _Motion(this_from_last, _standard_error(inliers, missed, _corners_of(last.shape)))
+
+
+def _standard_error(points: Points, missed: Points, at: Float64) -> float:
+    """Of a fitted similarity at some points, the largest, by the residuals of the points that it was fitted to."""
+    middle = points.mean(axis=0)
+    variance = float(np.square(missed).sum()) / (2 * len(points) - 4)  # a similarity has four parameters
+    leverage = 1 / len(points) + np.square(at - middle).sum(axis=1) / np.square(points - middle).sum()
+    return float(np.sqrt(2 * variance * leverage.max()))
 
 
 def _background(shape_hw: tuple[int, ...], hidden: Sequence[Float64]) -> Image:

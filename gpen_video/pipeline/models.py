@@ -58,7 +58,11 @@ def load_models(settings: Settings, *, offline: bool = False) -> Models:
         embedder = ArcFaceEmbedder(net, device=device, template=restoring.template)
     return Models(
         detector=RetinaFaceDetector(
-            detecting.net, device=device, score=settings.detect.score * RESCUE_SHARE, min_face=0
+            detecting.net,
+            device=device,
+            score=settings.detect.score * RESCUE_SHARE,
+            vote_iou=settings.detect.vote,
+            min_face=0,
         ),
         detector_name=detecting.name,
         restorer=GpenRestorer(restoring.net, device=device, precision=precision, batch=settings.restore.batch),

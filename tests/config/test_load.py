@@ -48,7 +48,8 @@ def test_later_layers_win_and_every_value_knows_its_source() -> None:
         ),
         (
             {"shots": 3},
-            "shots (from my.toml): is a section, not a setting; shots has enabled, threshold, min_length, flash, dissolves",
+            "shots (from my.toml): is a section, not a setting; "
+            "shots has enabled, threshold, min_length, flash, dissolves",
         ),
         (
             {"restore": {"strength": 1.5}},

@@ -59,6 +59,17 @@ def test_camera_that_stands_is_exactly_still() -> None:
         np.testing.assert_array_equal(camera.follow(seen(turned(0, 0), noise=6, seed=t), []), scaling(1, 1))
 
 
+def test_coarse_grain_is_no_camera_motion() -> None:
+    """Its measured motion is noise alone, of half a pixel, and would shake every face."""
+    camera = Camera()
+    plain = seen(turned(0, 0), noise=0).planes[0].astype(np.float32)
+    for t in range(24):
+        grain = cv2.GaussianBlur(np.random.default_rng(t).normal(0, 1, plain.shape), (0, 0), 1.5)
+        plane = np.clip(plain * 0.9 + 20 + 10 * grain / grain.std(), 0, 255)
+        found = camera.follow(picture_of(FORMATS["gray"], [plane]), [])
+        np.testing.assert_array_equal(found, scaling(1, 1))
+
+
 def test_slow_pan_is_noticed() -> None:
     camera = Camera()
     found = [camera.follow(seen(turned(0.25 * t, 0), seed=t), []) for t in range(50)]
