@@ -1,7 +1,7 @@
 """Which faces are restored: in the stages alone, and in a chain of real ones with real weights."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +11,21 @@ import pytest
 from gpen_video.config import Settings
 from gpen_video.errors import ConfigError, UsageError
 from gpen_video.faces import Aligner, LayeredFrame, LayerWish, mask_faces, paste_layers
-from gpen_video.media import probe
+from gpen_video.media import decode, probe
 from gpen_video.media.fields import split_fields
-from gpen_video.pipeline import Extras, crop_faces, inspect_video, load_models
+from gpen_video.pipeline import Extras, crop_faces, inspect_video, load_models, restore_video
 from gpen_video.pipeline.choose import Choice, choose_faces, directed, plan_choice
 from gpen_video.pipeline.cues import Cue, CueSheet
 from gpen_video.pipeline.film import Film
 from gpen_video.pipeline.reading import plan_reading
 from gpen_video.pipeline.track_basis import TrackBasis
 from gpen_video.pipeline.track_numbers import TrackNumbers
+from gpen_video.report import Column, Decision, read_record
 from gpen_video.restore import restore_faces
 from gpen_video.types import Frame, FrameFaces, TrackedFace
 from tests.faces.scenes import FORMATS, frame_of, gray_frame, noise_picture, tracked_at
 from tests.pipeline.clips import interlaced, two_people
+from tests.pipeline.test_run import Watcher
 
 SETTINGS = Settings.model_validate({"detect": {"long_side": 384}, "blend": {"grain": "none"}})
 FRAMES = 6
@@ -168,6 +170,33 @@ def test_one_of_two_people_is_left_as_she_is(film: Path, cues: Path) -> None:
     ratio = fading[:, which] / everyone[:, which]
     np.testing.assert_allclose(ratio, np.linspace(1, 0, FRAMES), atol=0.12)
     assert fading[-1, which] == 0
+
+
+def test_a_run_restores_whom_it_is_told_to(film: Path, cues: Path, tmp_path: Path) -> None:
+    ffv1 = {"codec": "ffv1", "crf": None, "preset": None}
+    settings = SETTINGS.model_copy(update={"encode": SETTINGS.encode.model_copy(update=ffv1)})
+    rows = cues.read_text(encoding="utf-8").splitlines()
+    only_the_first = tmp_path / "first.csv"
+    only_the_first.write_text("\n".join([rows[0], rows[1], rows[3]]) + "\n", encoding="utf-8")
+    for name, extras in (
+        ("numbers", Extras(faces=TrackNumbers.parse("0,7"), report=tmp_path / "numbers.json")),
+        ("sheet", Extras(cues=only_the_first, report=tmp_path / "sheet.json")),
+    ):
+        watcher, target = Watcher(), tmp_path / f"{name}.mkv"
+        summary = restore_video(film, target, settings, extras=extras, observer=watcher)
+        assert (summary.faces, summary.tracks) == (FRAMES, 1)
+        record = read_record(tmp_path / f"{name}.json")
+        assert [track.id for track in record.tracks] == [0]
+        left = Decision(0, FRAMES - 1, 1, "not chosen")
+        assert left in record.decisions
+        middle = record.tracks[0].faces[0, Column.NOSE_X]
+        with closing(decode(probe(film))) as before, closing(decode(probe(target))) as after:
+            for one, other in zip(before, after, strict=True):
+                changed = one.picture.planes[0] != other.picture.planes[0]
+                half = changed.shape[1] // 2
+                assert changed[:, :half].any() == (middle < half) and changed[:, half:].any() == (middle >= half)
+        warned = [line for line in watcher.warnings if "no track" in line]
+        assert warned == (["--faces 0,7: there was no track 7 in this film"] if name == "numbers" else [])
 
 
 def test_everything_wrong_with_a_sheet_is_known_before_decoding(film: Path, cues: Path, tmp_path: Path) -> None:
