@@ -101,8 +101,9 @@ class RestoreSettings(_Section):
     """Frames that may wait for a batch to fill."""
     steady_latent: Annotated[float, Field(ge=0, le=0.95)] = 0.7
     """Largest weight of the past in the latent code, which holds the global look of a face; 0 switches it off."""
-    steady_detail: Annotated[float, Field(ge=0, le=0.95)] = 0.8
-    """Weight of the motion-compensated last frame in the restored face, where the two agree; 0 switches it off."""
+    steady_detail: Annotated[float, Field(ge=0, le=0.95)] = 0.9
+    """Largest weight of the motion-compensated past in the restored face, where the two agree; at most 0.8 in a face
+    that speaks, blinks or turns; 0 switches it off."""
 
 
 class BlendSettings(_Section):

@@ -37,6 +37,10 @@ _COARSE = 2.0
 """Blur, in pixels of a crop of 256, of what motion is looked for in, and of what has to agree."""
 _AGREES = (2.0, 4.0)
 """Difference, in standard deviations of noise, up to which the past is believed, and from which it is not."""
+_CERTAIN = 5.0
+"""Such a difference must be in a connected region for it to be disbelieved there: noise reaches less, and scattered."""
+_LIVELY, _LIVELY_MEMORY = 4.0, 4.0
+"""Difference anywhere in the face from which it is taken to speak, blink or turn; frames that then count at most."""
 _MARGIN = 5
 """Width of what around a disbelieved pixel is disbelieved too."""
 _LEAST_NOISE = 0.6 / 255
@@ -154,7 +158,13 @@ def _blended(now: _Past, past: _Past, longest: float) -> _Past:
     inside = inside_face(side)
     noise = float(np.median(source_differs[inside])), float(np.median(result_differs[inside]))
     medians = [list(kind) for kind in zip(*past.noise, strict=True)] or [[], []]
-    believed = _agrees(source_differs, noise[0], medians[0]) * _agrees(result_differs, noise[1], medians[1])
+    deviations = [
+        differs / np.float32(_deviation(median, before))
+        for differs, median, before in zip((source_differs, result_differs), noise, medians, strict=True)
+    ]
+    if max(float(deviation[inside].max()) for deviation in deviations) > _LIVELY:
+        longest = min(longest, _LIVELY_MEMORY)
+    believed = np.asarray(np.prod([_agrees(deviation) for deviation in deviations], axis=0), np.float32)
     believed = blurred(np.asarray(cv2.erode(believed, np.ones((_MARGIN, _MARGIN), np.uint8)), np.float32), 1.5)
     behind = np.asarray(np.minimum(count * believed, longest), np.float32)
     weight = behind / (behind + 1)
@@ -194,17 +204,30 @@ def _explains(now_hw: Float32, differs_hw: Float32) -> bool:
     return bool(np.square(differs_hw[inside]).mean() <= (1 - _SAME_FACE) * now_hw[inside].var())
 
 
-def _agrees(differs_hw: Float32, median: float, medians: list[float]) -> Float32:
-    """1 where a difference is noise, 0 where it is more.
+def _deviation(median: float, medians: list[float]) -> float:
+    """Standard deviation of a track's noise.
 
     Args:
-        differs_hw: magnitude of the difference.
-        median: of it, in this frame.
+        median: of the differences in this frame.
         medians: in the frames before; something large before the face does not pass for noise.
     """
     known = min(median, _NOISE_GROWTH * float(np.median(medians))) if medians else median
-    noise = max(1.4826 * known, _LEAST_NOISE)  # a Gaussian's deviation by the median of its magnitude
-    return 1 - ramp(differs_hw, _AGREES[0] * noise, _AGREES[1] * noise)
+    return max(1.4826 * known, _LEAST_NOISE)  # a Gaussian's deviation by the median of its magnitude
+
+
+def _agrees(deviations_hw: Float32) -> Float32:
+    """1 where a difference is noise, 0 where it is more.
+
+    By hysteresis, as J. Canny links edges (IEEE TPAMI 8(6), 1986).
+
+    Args:
+        deviations_hw: magnitude of the difference, in standard deviations of noise.
+    """
+    count, regions = cv2.connectedComponents((deviations_hw > _AGREES[0]).astype(np.uint8), connectivity=4)
+    is_certain = np.zeros(count, bool)
+    is_certain[regions[deviations_hw > _CERTAIN]] = True
+    is_certain[0] = False  # what is in no region
+    return np.asarray(1 - ramp(deviations_hw, *_AGREES) * is_certain[regions], np.float32)
 
 
 def _within_detail(fetched_hwc: Float32, now_hwc: Float32) -> Float32:
