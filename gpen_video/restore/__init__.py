@@ -4,9 +4,10 @@ from gpen_video.restore.device import Precision, choose_device, choose_precision
 from gpen_video.restore.memory import keep_freed_memory
 from gpen_video.restore.restorer import GpenRestorer, LatentFilter, LatentRestorer, Restorer
 from gpen_video.restore.stage import restore_delay, restore_faces
-from gpen_video.restore.steady import steady_faces, steady_frames
+from gpen_video.restore.steady import STEADY_DELAY, steady_faces, steady_frames
 
 __all__ = [
+    "STEADY_DELAY",
     "GpenRestorer",
     "LatentFilter",
     "LatentRestorer",

@@ -8,7 +8,7 @@ the frame in which it happens. What is fetched is held within the range of the p
 """
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -21,7 +21,7 @@ from gpen_video.restore.latent import LONGEST_STEP, MEMORY
 from gpen_video.restore.motion import blurred, motion_to_past, ramp, scaled
 from gpen_video.restore.registration import REFERENCE_SIDE, inside_face, resized
 from gpen_video.streams import closing_upstream
-from gpen_video.types import Frame, FrameFaces, RestoredFace
+from gpen_video.types import FrameFaces, RestoredFace
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -54,11 +54,16 @@ _USABLE = (0.04, 0.96)
 """Brightness that is not clipped, and tells exposure."""
 
 
-def steady_faces(stream: Iterable[FrameFaces[RestoredFace]], *, strength: float) -> Generator[FrameFaces[RestoredFace]]:
-    """Blend every restored face with its predecessor along the track; no delay.
+STEADY_DELAY = 6
+"""Frames that `steady_faces` holds back."""
 
-    A face depends on earlier frames of its shot by at most ``strength ** n`` after n frames. Damaged frames, and faces
-    whose restoration is not wanted (`FaceCrop.strength` 0), are passed on and not remembered.
+
+def steady_faces(stream: Iterable[FrameFaces[RestoredFace]], *, strength: float) -> Generator[FrameFaces[RestoredFace]]:
+    """Blend every restored face with its predecessor along the track; delay `STEADY_DELAY` frames.
+
+    A track's first face has no predecessor: it is blended with what comes, backwards, to be calm as well. A face
+    depends on earlier frames of its shot by at most ``strength ** n`` after n frames. Damaged frames, and faces whose
+    restoration is not wanted (`FaceCrop.strength` 0), are passed on and not remembered.
 
     Args:
         stream: frames with restored faces; track numbers are unique in a shot.
@@ -68,9 +73,20 @@ def steady_faces(stream: Iterable[FrameFaces[RestoredFace]], *, strength: float)
         The same frames with steadied faces.
     """
     steadier = FaceSteadier(strength)
+    pending: deque[FrameFaces[RestoredFace]] = deque()
+
+    def emit(keep: int) -> Iterator[FrameFaces[RestoredFace]]:
+        while len(pending) > keep:
+            item = pending.popleft()
+            yield item.with_faces(steadier.steadied(item, pending)) if strength > 0 else item
+
     with closing_upstream(stream):
         for item in stream:
-            yield item.with_faces(steadier.steadied(item.frame, item.faces)) if strength > 0 else item
+            if item.frame.starts_shot:
+                yield from emit(0)
+            pending.append(item)
+            yield from emit(STEADY_DELAY)
+        yield from emit(0)
 
 
 def steady_frames(strength: float) -> int:
@@ -108,22 +124,53 @@ class FaceSteadier:
         self._longest = strength / (1 - strength)
         self._tracks: dict[int, _Past] = {}
 
-    def steadied(self, frame: Frame, faces: Iterable[RestoredFace]) -> tuple[RestoredFace, ...]:
-        """The faces of the next frame, steadied."""
+    def steadied(
+        self, item: FrameFaces[RestoredFace], coming: Iterable[FrameFaces[RestoredFace]] = ()
+    ) -> tuple[RestoredFace, ...]:
+        """The faces of the next frame, steadied.
+
+        Args:
+            item: The frame.
+            coming: Frames of the same shot behind it, for faces that have no past.
+        """
+        frame = item.frame
         if frame.starts_shot:
             self._tracks = {}
         self._tracks = {key: past for key, past in self._tracks.items() if frame.index - past.frame <= LONGEST_STEP}
-        return tuple(face if frame.damaged else self._steadied(frame.index, face) for face in faces)
+        return tuple(face if frame.damaged else self._steadied(frame.index, face, coming) for face in item.faces)
 
-    def _steadied(self, frame: int, face: RestoredFace) -> RestoredFace:
-        if face.crop.strength == 0 or len(face.rgb_hwc) < SMALLEST:
+    def _steadied(self, frame: int, face: RestoredFace, coming: Iterable[FrameFaces[RestoredFace]]) -> RestoredFace:
+        if not _is_steadied(face):
             return face
-        past = self._tracks.get(face.crop.face.track_id)
-        now = _first(frame, face)
-        if past is not None and past.rgb_hwc.shape == now.rgb_hwc.shape:
-            now = _blended(now, past, self._longest)
-        self._tracks[face.crop.face.track_id] = now
+        track = face.crop.face.track_id
+        now = self._after(self._tracks.get(track) or self._future(frame, track, coming), _first(frame, face))
+        self._tracks[track] = now
         return replace(face, rgb_hwc=now.rgb_hwc)
+
+    def _future(self, frame: int, track: int, coming: Iterable[FrameFaces[RestoredFace]]) -> _Past | None:
+        """What a track will be, as if it were its past."""
+        looks: list[_Past] = []
+        for item in coming:
+            face = next((face for face in item.faces if face.crop.face.track_id == track), None)
+            if face is None or item.frame.damaged:
+                continue
+            last = looks[-1].frame if looks else frame
+            if item.frame.index - last > LONGEST_STEP or not _is_steadied(face):
+                break
+            looks.append(_first(item.frame.index, face))
+        future: _Past | None = None
+        for look in reversed(looks):
+            future = self._after(future, look)
+        return future
+
+    def _after(self, past: _Past | None, now: _Past) -> _Past:
+        if past is None or past.rgb_hwc.shape != now.rgb_hwc.shape:
+            return now
+        return _blended(now, past, self._longest)
+
+
+def _is_steadied(face: RestoredFace) -> bool:
+    return face.crop.strength > 0 and len(face.rgb_hwc) >= SMALLEST
 
 
 def _first(frame: int, face: RestoredFace) -> _Past:

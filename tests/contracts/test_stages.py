@@ -36,7 +36,7 @@ from gpen_video.pipeline.cues import Cue, CueSheet
 from gpen_video.pipeline.record import Recorder, recorded
 from gpen_video.pipeline.stages import detect_delay
 from gpen_video.pipeline.track_basis import TrackBasis
-from gpen_video.restore import GpenRestorer, restore_delay, restore_faces, steady_faces
+from gpen_video.restore import STEADY_DELAY, GpenRestorer, restore_delay, restore_faces, steady_faces
 from gpen_video.types import ColourSpec, Frame, FrameFaces, Picture, PixelFormat, Timestamp
 from gpen_video.weights import load_detector
 
@@ -106,7 +106,7 @@ DELAYS = {
     "track": track_delay(TRACK),
     "crop": 0,
     "restore": restore_delay(WAIT),
-    "steady": 0,
+    "steady": STEADY_DELAY,
     "grain": GRAIN_DELAY,
     "mask": 0,
     "paste": 0,

@@ -185,12 +185,32 @@ def test_nothing_goes_over_a_cut_a_gap_or_to_another_face() -> None:
 
 
 def test_a_damaged_frame_is_neither_blended_nor_remembered() -> None:
-    items = film([portrait()] * 8)
-    white = replace(items[5].faces[0], rgb_hwc=np.ones((SIDE, SIDE, 3), np.float32))
-    damaged = FrameFaces(replace(items[5].frame, damaged=True), (white,))
-    made = steadied([*items[:5], damaged, *items[6:]])
-    assert np.array_equal(made[5], white.rgb_hwc)
-    np.testing.assert_array_equal(made[6:], steadied([*items[:5], *items[6:]])[5:])
+    items = film([portrait()] * 10)
+    white = replace(items[8].faces[0], rgb_hwc=np.ones((SIDE, SIDE, 3), np.float32))
+    damaged = FrameFaces(replace(items[8].frame, damaged=True), (white,))
+    made = steadied([*items[:8], damaged, *items[9:]])
+    assert np.array_equal(made[8], white.rgb_hwc)
+    np.testing.assert_array_equal(made[9:], steadied([*items[:8], *items[9:]])[8:])
+
+
+def test_the_first_face_of_a_track_is_as_calm_as_the_rest() -> None:
+    items = film([portrait()] * 12)
+    truths = [portrait()] * 12
+    made = steadied(items)
+    alone = faces(items)
+    first, later = (error(made[at], truths[at]) / error(alone[at], truths[at]) for at in (slice(0, 1), slice(8, 12)))
+    assert first < 0.7
+    assert first < 1.3 * later
+
+
+def test_what_is_damaged_or_behind_a_cut_is_no_future() -> None:
+    items = film([portrait()] * 3)
+    stranger = film([portrait(mirrored=True)] * 3, seed=9)
+    first = items[0].faces[0].rgb_hwc
+    for change in ({"starts_shot": True}, {"damaged": True}):
+        others = [FrameFaces(replace(b.frame, **change), b.faces) for b in items[1:]]
+        assert np.array_equal(steadied([items[0], *others])[0], first)
+    assert np.array_equal(steadied([items[0], *stranger[1:]])[0], first), "another face under its number"
 
 
 def test_a_face_that_needs_no_restoring_is_left_alone() -> None:
