@@ -52,7 +52,7 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
         if names is None:
             _publish(staged, overwrite=overwrite)
         else:
-            _publish_folder(staged.part, place, lambda: check_folder(target, names, overwrite=overwrite, source=source))
+            publish_folder(staged.part, place, lambda: check_folder(target, names, overwrite=overwrite, source=source))
     finally:
         if staged.part.is_dir():
             shutil.rmtree(staged.part, ignore_errors=True)
@@ -101,8 +101,17 @@ def _publish(staged: StagedOutput, *, overwrite: bool) -> None:
         raise OutputError(f"{target} cannot be written: {error.strerror}") from error
 
 
-def _publish_folder(part: Path, folder: Path, check_again: Callable[[], None]) -> None:
-    """Give a folder its name; one that is there under that name steps aside first, and comes back if that fails."""
+def publish_folder(part: Path, folder: Path, check_again: Callable[[], None]) -> None:
+    """Give a folder its name; one that is there under that name steps aside first, and comes back if that fails.
+
+    Args:
+        part: The finished folder, beside the name that it will have.
+        folder: That name.
+        check_again: Raises where something has appeared there meanwhile.
+
+    Raises:
+        OutputError: The name cannot be given.
+    """
     try:
         if hasattr(os, "sync"):
             os.sync()  # the name must not reach the disk before the content; one call for many files

@@ -1,7 +1,6 @@
 """A folder that appears under its name whole or not at all."""
 
 import errno
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Generator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gpen_video.errors import OutputError
+from gpen_video.media.staging import publish_folder
 
 OwnName = Callable[[str], bool]
 """Whether a file of this name may be replaced: one that an earlier run wrote."""
@@ -47,27 +47,9 @@ def staged_folder(folder: Path, owns: OwnName, *, overwrite: bool) -> Generator[
         with _told(place):
             part.mkdir()
         yield part
-        check_folder(folder, owns, overwrite=overwrite)  # it may have appeared meanwhile
-        with _told(place):
-            _publish(part, place)
+        publish_folder(part, place, lambda: check_folder(folder, owns, overwrite=overwrite))
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _publish(part: Path, place: Path) -> None:
-    """Give the folder its name; what is there steps aside first, and comes back if that fails."""
-    if hasattr(os, "sync"):
-        os.sync()  # the name must not reach the disk before the content; one call for many files
-    aside = part.with_suffix(".old")
-    if place.exists():
-        place.rename(aside)
-    try:
-        part.rename(place)
-    except OSError:
-        if aside.exists():
-            aside.rename(place)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
