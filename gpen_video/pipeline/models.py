@@ -1,13 +1,25 @@
 """The networks of a run, built outside the stages and handed in."""
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 
 from gpen_video.config import Settings
 from gpen_video.errors import UsageError
 from gpen_video.faces import ArcFaceEmbedder, Detector, FaceEmbedder, FaceParser, NetworkParser, RetinaFaceDetector
-from gpen_video.restore import GpenRestorer, Precision, Restorer, choose_device, choose_precision
+from gpen_video.nets.gpen import Gpen
+from gpen_video.restore import (
+    GpenRestorer,
+    LatentRestorer,
+    LatentRestorerPool,
+    Precision,
+    Restorer,
+    choose_devices,
+    choose_precision,
+)
 from gpen_video.weights import load_detector, load_embedder, load_gpen, load_parser, name_here
 from gpen_video.weights.registry import Task
 
@@ -17,14 +29,15 @@ RESCUE_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Models:
-    """What a run computes with."""
+    """What a run computes with; as a context manager it ends what restores in threads."""
 
     detector: Detector
     detector_name: str
     restorer: Restorer
     restorer_name: str
     template: str
-    device: torch.device
+    device: str
+    """As in the settings' names; several, separated by commas, restore, and the first does everything else."""
     precision: Precision
     parser: FaceParser | None = None
     """Sees what is in front of a face."""
@@ -33,17 +46,29 @@ class Models:
     """Knows persons apart."""
     embedder_name: str | None = None
 
+    def close(self) -> None:
+        """End the threads of several devices; nothing can be restored afterwards."""
+        if isinstance(self.restorer, LatentRestorerPool):
+            self.restorer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def load_models(settings: Settings, *, offline: bool = False) -> Models:
-    """Load both networks onto the device of the settings.
+    """Load the networks onto the device of the settings; the restoring one onto each of several.
 
     Raises:
         DeviceError: the device is not there.
         WeightsError: weights are missing, not what the registry says, or do not fit.
         UsageError: the weights are not for restoring.
     """
-    device = choose_device(settings.restore.device)
-    precision = choose_precision(settings.restore.precision, device)
+    devices = choose_devices(settings.restore.device)
+    device = devices[0]
+    precision = choose_precision(settings.restore.precision, *devices)
     restoring = load_gpen(settings.restore.weights, offline=offline)
     if restoring.task != "restore":
         raise UsageError(f"{restoring.name}: these weights are for {restoring.task}, not for restoring")
@@ -63,18 +88,28 @@ def load_models(settings: Settings, *, offline: bool = False) -> Models:
             score=settings.detect.score * RESCUE_SHARE,
             vote_iou=settings.detect.vote,
             min_face=0,
+            batch=settings.detect.batch,
         ),
         detector_name=detecting.name,
-        restorer=GpenRestorer(restoring.net, device=device, precision=precision, batch=settings.restore.batch),
+        restorer=_restorer(restoring.net, devices, precision, settings.restore.batch),
         restorer_name=restoring.name,
         template=restoring.template,
-        device=device,
+        device=",".join(map(str, devices)),
         precision=precision,
         parser=parser,
         parser_name=parsing,
         embedder=embedder,
         embedder_name=recognising,
     )
+
+
+def _restorer(net: Gpen, devices: Sequence[torch.device], precision: Precision, batch: int) -> LatentRestorer:
+    nets = [net, *(deepcopy(net) for _ in devices[1:])]  # before the first is moved, and prepares its fast form
+    restorers = [
+        GpenRestorer(net, device=device, precision=precision, batch=batch)
+        for net, device in zip(nets, devices, strict=True)
+    ]
+    return restorers[0] if len(restorers) == 1 else LatentRestorerPool(restorers, devices)
 
 
 def _wanted(setting: str, task: Task) -> str | None:

@@ -1,7 +1,8 @@
 """Crops to restored faces: the restorer's protocol, GPEN behind it, and the stages that batch and steady."""
 
-from gpen_video.restore.device import Precision, choose_device, choose_precision
+from gpen_video.restore.device import Precision, choose_devices, choose_precision
 from gpen_video.restore.memory import keep_freed_memory
+from gpen_video.restore.pool import LatentRestorerPool, RestorerPool
 from gpen_video.restore.restorer import GpenRestorer, LatentFilter, LatentRestorer, Restorer
 from gpen_video.restore.stage import restore_delay, restore_faces
 from gpen_video.restore.steady import STEADY_DELAY, steady_faces, steady_frames
@@ -11,9 +12,11 @@ __all__ = [
     "GpenRestorer",
     "LatentFilter",
     "LatentRestorer",
+    "LatentRestorerPool",
     "Precision",
     "Restorer",
-    "choose_device",
+    "RestorerPool",
+    "choose_devices",
     "choose_precision",
     "keep_freed_memory",
     "restore_delay",

@@ -1,5 +1,6 @@
 """Which device, and in which precision."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -11,40 +12,71 @@ Precision = Literal["fp32", "fp16", "bf16"]
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto`` is the first CUDA device, else Apple's GPU, else the CPU.
+_KNOWN = "auto, cpu, cuda, cuda:N, cuda:0,1, cuda:all or mps"
+
+
+def choose_devices(name: str) -> tuple[torch.device, ...]:
+    """One device, or several to share the faces among.
+
+    Args:
+        name: ``auto`` is the first CUDA device, else Apple's GPU, else the CPU; ``cuda:all`` is every CUDA device.
+            Several are separated by commas, where a number stands for a device of the kind before it: ``cuda:0,1``.
 
     Raises:
-        DeviceError: no such device here.
+        DeviceError: no such device here, or a GPU is named twice.
     """
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+        return (torch.device("cuda:0" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"),)
+    devices = tuple(_device(part) for part in _parts(name))
+    for device in devices:
+        if device.type != "cpu" and devices.count(device) > 1:
+            raise DeviceError(f"device {name!r} names {device} twice; name each once")
+    return devices
+
+
+def _parts(name: str) -> Iterator[str]:
+    kind = ""
+    for part in name.split(","):
+        if part == "cuda:all":
+            yield from (f"cuda:{index}" for index in range(max(1, _cuda_count())))
+        elif part.isdecimal() and kind:
+            yield f"{kind}:{part}"
+        else:
+            kind = part.partition(":")[0]
+            yield part
+
+
+def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(f"device {name!r} is not known; use auto, cpu, cuda, cuda:N or mps") from None
+        raise DeviceError(f"device {name!r} is not known; use {_KNOWN}") from None
     if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise DeviceError(f"device {name!r} is not there: this machine has {count} CUDA devices; use --device auto")
+        if (device.index or 0) >= _cuda_count():
+            raise DeviceError(
+                f"device {name!r} is not there: this machine has {_cuda_count()} CUDA devices; use --device auto"
+            )
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not _has_mps():
         raise DeviceError("device 'mps' is not there; use --device auto")
     if device.type not in ("cpu", "mps"):
-        raise DeviceError(f"device {name!r} is not supported; use auto, cpu, cuda, cuda:N or mps")
-    return device
+        raise DeviceError(f"device {name!r} is not supported; use {_KNOWN}")
+    return torch.device(device.type)
 
 
-def choose_precision(wanted: Literal["auto"] | Precision, device: torch.device) -> Precision:
+def choose_precision(wanted: Literal["auto"] | Precision, *devices: torch.device) -> Precision:
     """``auto`` is half precision on CUDA (bf16 from compute capability 8.0, whose range GPEN needs), else fp32.
 
-    bf16 was ten times slower than fp32 on a CPU without it in hardware, so a CPU computes in fp32 unless told.
+    Several devices share one precision, which all of them can do. bf16 was ten times slower than fp32 on a CPU without
+    it in hardware, so a CPU computes in fp32 unless told.
     """
     if wanted != "auto":
         return wanted
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
-        return "bf16"
-    return "fp32"
+    return "bf16" if all(map(_is_fast_in_bf16, devices)) else "fp32"
+
+
+def _is_fast_in_bf16(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def dtype_of(precision: Precision) -> torch.dtype:
@@ -66,6 +98,10 @@ def ran_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error of torch means that memory ran out, on any device."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def _cuda_count() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _has_mps() -> bool:

@@ -4,7 +4,7 @@ import torch
 
 from gpen_video.errors import DeviceError
 from gpen_video.nets.gpen import Gpen, GpenConfig
-from gpen_video.restore import GpenRestorer, LatentRestorer, choose_device, choose_precision
+from gpen_video.restore import GpenRestorer, LatentRestorer, choose_devices, choose_precision
 
 TINY = GpenConfig(32, narrow=1 / 16, style_dim=32, mapping_layers=2)
 CPU = torch.device("cpu")
@@ -132,10 +132,10 @@ def test_other_errors_pass_through(net: Gpen) -> None:
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "xpu:1", "meta"])
 def test_a_device_that_is_not_there_is_one_clear_line(name: str) -> None:
     with pytest.raises(DeviceError, match=r"^device '.*' is not .*use .*auto"):
-        choose_device(name)
+        choose_devices(name)
 
 
 def test_a_cpu_computes_in_full_precision_unless_told() -> None:
-    assert choose_device("cpu") == CPU
+    assert choose_devices("cpu") == (CPU,)
     assert choose_precision("auto", CPU) == "fp32"
     assert choose_precision("bf16", CPU) == "bf16"
