@@ -5,6 +5,7 @@
     GpenVideoError
     ├── UsageError                what was asked for cannot be: the command line, the library call      exit 2
     │   ├── ConfigError           a setting or preset is unknown, out of range or of the wrong type
+    │   │   └── JobFileError      a list of jobs is wrong; names every error with its line
     │   └── DeviceError           the compute device is not there or cannot do what is asked
     ├── InputError                the source cannot be used                                            exit 3
     │   ├── ProbeError            it cannot be opened, or holds no video that we can decode
@@ -16,9 +17,12 @@
     │   ├── ChecksumError         the file is not the one that the registry describes
     │   └── IncompatibleWeightsError  keys or shapes do not fit the network
     ├── OutputError               the result cannot be written                                         exit 5
-    │   └── EncodeError           the encoder refused the settings or a frame
+    │   ├── EncodeError           the encoder refused the settings or a frame
+    │   └── JournalError          what an earlier run left cannot be gone on with
     ├── TrainingError             a training went astray; its last good checkpoint is kept             exit 6
-    └── VerificationError         a result is not what its treatment record says                       exit 7
+    ├── VerificationError         a result is not what its treatment record says                       exit 7
+    ├── BatchError                some films of a batch failed; each is told in its report             exit 8
+    └── ClusterError              a cluster cannot be reached, or its workers are lost again and again  exit 9
 
 Every message is one line that says what is wrong, with which file, and what to do. Wrong use by a programmer stays
 `ValueError` or `TypeError`.
@@ -45,6 +49,10 @@ class ConfigError(UsageError):
 
 class DeviceError(UsageError):
     """The compute device is not there, or has too little memory for a single face."""
+
+
+class JobFileError(ConfigError):
+    """A list of jobs is wrong; the message has a line for every error."""
 
 
 class InputError(GpenVideoError):
@@ -97,6 +105,10 @@ class EncodeError(OutputError):
     """The encoder refused the settings or a frame."""
 
 
+class JournalError(OutputError):
+    """What an earlier run left behind cannot be gone on with: damaged, of a newer version, or in use by another run."""
+
+
 class TrainingError(GpenVideoError):
     """A loss or a weight is no longer a number; the last good checkpoint is kept."""
 
@@ -107,3 +119,15 @@ class VerificationError(GpenVideoError):
     """A result differs from its source where it should not, or from what its treatment record says."""
 
     exit_code = 7
+
+
+class BatchError(GpenVideoError):
+    """Some films of a batch failed; the others are done."""
+
+    exit_code = 8
+
+
+class ClusterError(GpenVideoError):
+    """A cluster cannot be reached, or its workers are lost again and again."""
+
+    exit_code = 9

@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before torch is imported
 
 import torch
+
+settings.register_profile("busy", deadline=None)  # tests assert behaviour, never seconds; machines may be busy
+settings.load_profile("busy")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

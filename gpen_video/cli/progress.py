@@ -145,8 +145,8 @@ def headline(progress: RunProgress) -> str:
     """Frames, faces, speed, time left; in that order."""
     of = f"/{progress.total_frames}" if progress.total_frames is not None else ""
     parts = [f"{progress.frames}{of} frames", f"{progress.faces} faces"]
-    if progress.frames and progress.seconds > 0:
-        rate = progress.frames / progress.seconds
+    if (made := progress.frames - progress.frames_before) > 0 and progress.seconds > 0:
+        rate = made / progress.seconds
         parts.append(f"{rate:.3g} fps")
         if progress.total_frames is not None:
             parts.append(f"{clock(max(0, progress.total_frames - progress.frames) / rate)} left")

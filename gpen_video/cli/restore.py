@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 other commands, each with its own --help:
+  gpen-video batch JOBS.toml                   many films, by a list; goes on where it was stopped
   gpen-video presets list|show NAME            settings for one kind of footage each
   gpen-video weights list|fetch|verify|path    the networks' weights
   gpen-video inspect IN                        streams, shots and faces of a film, without restoring it
   gpen-video verify IN OUT REPORT              what was changed in OUT and what was not
   gpen-video measure IN OUT                    how steady, true and seamless OUT is: figures, plot, conditions
+  gpen-video resume-info OUT                   what runs that were stopped have left
   gpen-video train ...                         train networks of your own
 
 A file that is called like a command is written ./presets; a name that starts with a dash comes after --.
@@ -34,6 +36,12 @@ def build_parser() -> Parser:
     parser.add_argument("source", metavar="IN", type=Path, help="the film")
     parser.add_argument("target", metavar="OUT", type=Path, help="the result; its name decides the container")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument(
+        "--resume",
+        choices=("auto", "never", "require"),
+        default="auto",
+        help="go on where a run that was stopped got to: if it can be (auto), never, or not start anew (require)",
+    )
     _add_choice(parser)
     _add_extras(parser)
     parser.add_argument("--dry-run", action="store_true", help="print streams, settings and what would be lost; stop")
@@ -83,6 +91,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             observer=display,
             extras=extras,
             command_line=sys.argv,
+            resume=arguments.resume,
         )
     if summary.verification is not None:
         print_findings(summary.verification, console)

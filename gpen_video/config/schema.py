@@ -92,7 +92,8 @@ class RestoreSettings(_Section):
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0
     """0 leaves the face as it is, 1 takes the network's face whole."""
     device: str = "auto"
-    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; with ``cuda:0,1`` or ``cuda:all`` several GPUs share the faces,
+    each with a batch of its own, and the first alone detects."""
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     """``auto`` takes half precision where the device is faster with it."""
     batch: Annotated[int, Field(ge=0, le=256)] = 0
@@ -173,6 +174,15 @@ class EncodeSettings(_Section):
     """Refuse to start where the result cannot hold everything that the source has."""
 
 
+class SegmentSettings(_Section):
+    """The parts in which a film is restored: each is on disk when it is finished, and a run that is killed goes on."""
+
+    shortest: Annotated[int, Field(ge=1, le=100_000)] = 250
+    """Frames; a part ends with the first shot that ends after so many."""
+    longest: Annotated[int, Field(ge=16, le=100_000)] = 1500
+    """Frames; a longer shot is divided. What comes behind is warmed up on the last frames before it."""
+
+
 class Settings(_Section):
     """Everything that decides what the result looks like."""
 
@@ -185,3 +195,4 @@ class Settings(_Section):
     guard: GuardSettings = GuardSettings()
     blend: BlendSettings = BlendSettings()
     encode: EncodeSettings = EncodeSettings()
+    segments: SegmentSettings = SegmentSettings()

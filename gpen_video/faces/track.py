@@ -57,6 +57,7 @@ def track_faces(
     *,
     every: int = 1,
     pixel: float = 1.0,
+    first_id: int = 0,
 ) -> Generator[FrameFaces[TrackedFace], None, None]:
     """Turn the detections of each frame into faces with an identity and steadied landmarks.
 
@@ -75,8 +76,9 @@ def track_faces(
         on_skip: Is told of detections whose track was too short to be believed, with their confidence.
         every: The detector looks at every n-th frame, so that fewer detections can confirm a track in time.
         pixel: Frame pixels for one pixel of the copy that the detector sees.
+        first_id: Of the first track; above 0 where the film is gone on with from the start of a shot.
     """
-    tracker = Tracker(settings, start_score, tail, every=every, pixel=pixel)
+    tracker = Tracker(settings, start_score, tail, every=every, pixel=pixel, first_id=first_id)
     pending: deque[FrameFaces[Detection]] = deque()
 
     def emit(keep: int) -> Iterator[FrameFaces[TrackedFace]]:
@@ -148,7 +150,14 @@ class Tracker:
     """The tracks of one shot; `observe` runs ahead of `take` by the delay."""
 
     def __init__(
-        self, settings: TrackSettings, start_score: float = 0.0, tail: int = 5, *, every: int = 1, pixel: float = 1.0
+        self,
+        settings: TrackSettings,
+        start_score: float = 0.0,
+        tail: int = 5,
+        *,
+        every: int = 1,
+        pixel: float = 1.0,
+        first_id: int = 0,
     ) -> None:
         """See `track_faces` for the arguments."""
         self._settings = settings
@@ -164,7 +173,7 @@ class Tracker:
         # (2, 3) `scene_from_frame` of each frame not yet taken; so many of the last are of damaged frames.
         self._scenes: deque[Float64] = deque()
         self._untold = 0
-        self._next_id = 0
+        self._next_id = first_id
         self.doubted: list[Detection] = []
         """Of the last frame taken: detections whose track is too short to be believed."""
         self.reset()

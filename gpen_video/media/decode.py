@@ -1,21 +1,26 @@
 """From a film to its frames: every picture, at its own time, or a clear word on where the film is damaged."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from fractions import Fraction
+from itertools import chain
 from typing import cast
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from gpen_video.errors import DecodeError
 from gpen_video.media import formats
 from gpen_video.media.picture import picture_of
+from gpen_video.media.place import Place, check_consecutive, place_of
 from gpen_video.media.probe import as_fraction, duration_tag, opened_source, time_base_of, video_stream
+from gpen_video.media.seek import RunUp, position_of, seek_before
 from gpen_video.media.side_data import side_data_of
 from gpen_video.media.slice_crc import SliceCrc
 from gpen_video.types import Frame, Timestamp, VideoInfo
@@ -24,8 +29,12 @@ from gpen_video.types import Frame, Timestamp, VideoInfo
 # none of them is refused (tests/media/test_odd_files.py).
 _STRICT = {"err_detect": "crccheck+explode"}
 _REFUSES_UNKNOWN_TAGS = ("tiff",)  # when strict, though such tags are no damage; without, it tells of missing data
+_PREDICTED = (PictureType.P, PictureType.B, PictureType.S)
 _LEAST_TOLERANCE = Fraction(1, 10)
 """Seconds by which a whole film may end before its header says; at least two of its longest frames."""
+
+
+_Pictures = Generator[tuple[Timestamp, int | None, av.VideoFrame], None, None]
 
 
 class _DamageError(Exception):
@@ -33,11 +42,38 @@ class _DamageError(Exception):
 
 
 class _SuspicionError(Exception):
-    """A picture did not come out of the multi-threaded decoder; a slower look has to tell whether it is damage."""
+    """A picture did not come out as it should; a slower look has to tell whether it is damage."""
+
+
+class _Look(Enum):
+    """The ways to decode, the fastest first. What looks wrong in one, the next one judges."""
+
+    SOUGHT = auto()
+    """By several threads, from a keyframe before the place that was asked for."""
+    SOUGHT_SINGLY = auto()
+    """By one thread from there: several never get over references that are missing behind a seek (open H.264)."""
+    THREADED = auto()
+    """By several threads, from the start."""
+    EXACT = auto()
+    """By one thread, from the start, so that the last good frame is known."""
+
+    @property
+    def leaves_open(self) -> tuple[type[Exception], ...]:
+        """What the next look has to judge."""
+        return (_SuspicionError, _DamageError) if self.is_sought else (_SuspicionError,)
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether the beginning of the film is left out."""
+        return self in (_Look.SOUGHT, _Look.SOUGHT_SINGLY)
 
 
 def decode(
-    info: VideoInfo, *, tolerant: bool = False, on_warning: Callable[[str], None] | None = None
+    info: VideoInfo,
+    *,
+    tolerant: bool = False,
+    on_warning: Callable[[str], None] | None = None,
+    since: Sequence[Place] = (),
 ) -> Generator[Frame, None, None]:
     """Decode the film that `info` describes, frame by frame.
 
@@ -50,28 +86,46 @@ def decode(
     threads decode at first; as soon as anything looks wrong, one thread looks again, so that the last good frame is
     known exactly, and decodes the rest.
 
+    With `since`, frames are those of a decode from the start without the first ones. The file is read from somewhat
+    before the place where that gives the very frames of `since`, else from its start.
+
     Args:
         info: From `probe`.
         tolerant: End the film after its last good frame, with a warning, instead of raising.
-        on_warning: Takes warnings, one line each.
+        on_warning: Takes warnings, one line each. What concerns the beginning of the film is not told with `since`.
+        since: Places of frames that follow one another, from an earlier decode of the film; the first one is the first
+            frame that is given. A few make surer than one. Times and samples are compared; the number of the first is
+            taken at its word unless the film has to be read from its start.
 
     Yields:
         Frames with read-only planes, all of `info.format` and of one size.
 
     Raises:
-        DecodeError: The film is damaged, breaks off, or changes its size or format; the message names the frame.
+        DecodeError: The film is damaged, breaks off, or changes its size or format; the message names the frame. Or it
+            does not hold the frames of `since`, whether `tolerant` or not.
         ProbeError: The file is no longer there.
+        ValueError: The places of `since` do not follow one another.
     """
-    made = 0
+    check_consecutive(since)
+    places = {place.index: place for place in since}
+    made = first = min(places, default=0)
     try:
-        for threaded in (True, False):
-            with closing(_frames(info, on_warning, threaded=threaded)) as frames, suppress(_SuspicionError):
-                for frame in frames:
-                    if frame.index == made:
-                        made += 1
-                        yield frame
+        for look in _looks(sought=first > 0):
+            if look is not _Look.EXACT and made > first:
+                continue  # what looked wrong behind its place would again
+            pictures = _timed(info, None if since else on_warning, look, since[0].pts if since else None)
+            with closing(pictures), suppress(*look.leaves_open):
+                for frame in _frames(pictures, info, look, made):
+                    if frame.index in places and place_of(frame) != places[frame.index]:
+                        raise _SuspicionError if look.is_sought else _changed(info, frame.index)
+                    made += 1
+                    yield frame
+                if made in places:
+                    raise _SuspicionError if look.is_sought else _changed(info, made)
                 return
     except _DamageError as damage:
+        if made in places:
+            raise _changed(info, made) from damage
         good = f"frames 0 to {made - 1} are good" if made else "no frame before it is good"
         message = f"{info.path}: frame {made} {damage} ({good})"
         if not tolerant:
@@ -80,47 +134,65 @@ def decode(
             on_warning(f"{message}; the result ends there")
 
 
-def decode_side_data(info: VideoInfo) -> Generator[tuple[Timestamp, dict[str, bytes]], None, None]:
+def decode_side_data(
+    info: VideoInfo, since: Timestamp | None = None
+) -> Generator[tuple[Timestamp, dict[str, bytes]], None, None]:
     """What every picture carries beside its samples, by FFmpeg's names of its kinds, at the times that `decode` gives.
 
     A damaged film ends where its damage begins, without a word: `decode` has told of it.
 
+    Args:
+        info: From `probe`.
+        since: What is shown before this time is left out. The file is read from somewhat before it if a picture is
+            found there that is shown at exactly this time, else from its start.
+
     Raises:
         ProbeError: The file is no longer there.
     """
-    made = 0
-    for threaded in (True, False):
-        with closing(_timed(info, None, threaded=threaded)) as pictures, suppress(_SuspicionError, _DamageError):
-            for index, (time, _, picture) in enumerate(pictures):
-                if index == made:
-                    made += 1
+    ticks = since.seconds / info.time_base if since is not None else None
+    last: int | None = None
+    for look in _looks(sought=ticks is not None and ticks.denominator == 1):
+        pictures = _timed(info, None, look, None if ticks is None else int(ticks))
+        with closing(pictures), suppress(_SuspicionError, _DamageError):
+            for time, _, picture in pictures:
+                if (ticks is None or time.pts >= ticks) and (last is None or time.pts > last):
+                    last = time.pts
                     yield time, side_data_of(picture)
             return
 
 
-def _frames(
-    info: VideoInfo, on_warning: Callable[[str], None] | None, *, threaded: bool
-) -> Generator[Frame, None, None]:
-    """Frames from the first; raises `_DamageError`, and `_SuspicionError` if `threaded`."""
-    with closing(_timed(info, on_warning, threaded=threaded)) as pictures:
-        for index, (time, duration, picture) in enumerate(pictures):
+def _changed(info: VideoInfo, index: int) -> DecodeError:
+    return DecodeError(
+        f"{info.path}: frame {index} is not the one that it was: the film has changed since the run began; "
+        "start anew with --resume never"
+    )
+
+
+def _looks(*, sought: bool) -> tuple[_Look, ...]:
+    return tuple(_Look) if sought else (_Look.THREADED, _Look.EXACT)
+
+
+def _frames(pictures: _Pictures, info: VideoInfo, look: _Look, first: int) -> Iterator[Frame]:
+    """Frames from number `first` on, which is that of the first picture of a sought look."""
+    for index, (time, duration, picture) in enumerate(pictures, first if look.is_sought else 0):
+        if index >= first:
             yield Frame(index, time, picture_of(picture, info.colour), duration)
 
 
-def _timed(
-    info: VideoInfo, on_warning: Callable[[str], None] | None, *, threaded: bool
-) -> Generator[tuple[Timestamp, int | None, av.VideoFrame], None, None]:
-    """Pictures with their times and durations; raises as `_frames`."""
+def _timed(info: VideoInfo, on_warning: Callable[[str], None] | None, look: _Look, since: int | None) -> _Pictures:
+    """Pictures with their times and durations: where `look` is sought from the one shown at `since`, else all.
+
+    Raises `_DamageError`, and `_SuspicionError` unless the look is exact.
+    """
     with opened_source(info) as container:
         stream = video_stream(container, info)
-        stream.thread_type = "AUTO" if threaded else "SLICE"
+        stream.thread_type = "AUTO" if look in (_Look.SOUGHT, _Look.THREADED) else "SLICE"
         stream.codec_context.options = _STRICT if info.codec not in _REFUSES_UNKNOWN_TAGS else {}
-        watch = _Watch(container, stream)
         clock = _Clock(info, time_base_of(stream, info.path))
-        pictures = _pictures_fast(container, stream, watch) if threaded else _pictures_exact(container, stream, watch)
+        watch = _Watch(container, stream)
         index = 0
         try:
-            for decoded in pictures:
+            for decoded in _decoded(container, stream, watch, look, since):
                 if index == 0 and watch.skipped and on_warning is not None:
                     on_warning(
                         f"{info.path} begins within a group of pictures: its first {watch.skipped} packets cannot be "
@@ -136,6 +208,16 @@ def _timed(
             stream.codec_context.flush_buffers()
 
 
+def _decoded(
+    container: InputContainer, stream: VideoStream, watch: "_Watch", look: _Look, since: int | None
+) -> Iterator[av.VideoFrame]:
+    if look is _Look.EXACT:
+        return _pictures_exact(container, stream, watch)
+    if look is _Look.THREADED or since is None:
+        return _pictures_fast(_packets(container, stream, watch), watch)
+    return _pictures_sought(container, stream, watch, since)
+
+
 def _packets(container: InputContainer, stream: VideoStream, watch: "_Watch") -> Iterator["Packet[VideoStream]"]:
     """The film's packets, at last an empty one; those of other streams only show how far the file reaches."""
     try:
@@ -147,33 +229,76 @@ def _packets(container: InputContainer, stream: VideoStream, watch: "_Watch") ->
         raise _DamageError(f"cannot be read from the file: {error.strerror}") from error
 
 
-def _pictures_fast(container: InputContainer, stream: VideoStream, watch: "_Watch") -> Iterator[av.VideoFrame]:
+def _pictures_fast(
+    packets: Iterator["Packet[VideoStream]"], watch: "_Watch", relied_from: int | None = None
+) -> Iterator[av.VideoFrame]:
     """Decoded by as many threads as there are; raises `_SuspicionError` when anything looks wrong.
 
     PyAV keeps quiet about a packet that a thread refuses while others deliver, so the times of the pictures that come
-    out are struck off those of the packets that went in.
+    out are struck off those of the packets that went in. What is shown before `relied_from` is not looked at.
     """
     awaited: set[int] = set()  # bounded by the decoder's delay
     last_pts: int | None = None
-    for packet in _packets(container, stream, watch):
+    for packet in packets:
         if watch.flaw(packet) is not None:
             raise _SuspicionError
-        if packet.size and packet.pts is not None and not packet.is_discard:
+        is_shown = packet.size and not packet.is_discard
+        if is_shown and packet.pts is not None and (relied_from is None or packet.pts >= relied_from):
             awaited.add(packet.pts)
         try:
             pictures = packet.decode()
         except av.FFmpegError as error:
             raise _SuspicionError from error
         for picture in pictures:
-            if picture.is_corrupt or picture.pts is None:  # only one thread gives reliable times to the latter
+            if picture.pts is None:  # only one thread gives reliable times to it
                 raise _SuspicionError
+            if relied_from is not None and picture.pts < relied_from:
+                continue
             awaited.discard(picture.pts)
-            if (last_pts is not None and picture.pts <= last_pts) or any(pts < picture.pts for pts in awaited):
+            is_late = last_pts is not None and picture.pts <= last_pts
+            if picture.is_corrupt or is_late or any(pts < picture.pts for pts in awaited):
                 raise _SuspicionError  # pictures come in order: an earlier one was lost
             last_pts = picture.pts
             yield picture
     if awaited:
         raise _SuspicionError
+
+
+def _pictures_sought(
+    container: InputContainer, stream: VideoStream, watch: "_Watch", since: int
+) -> Iterator[av.VideoFrame]:
+    """Pictures from the one shown at `since`; raises `_SuspicionError` also where there is none, or no way to it."""
+    if not seek_before(container, stream, since):
+        raise _SuspicionError
+    watch.packets = None
+    packets = _packets(container, stream, watch)
+    keyframe = _run_up(packets, stream, watch)
+    pictures = _pictures_fast(chain((keyframe,), packets), watch, keyframe.pts)
+    picture = next(pictures, None)
+    if picture is None or picture.pict_type in _PREDICTED:  # the middle of a picture that is renewed bit by bit
+        raise _SuspicionError
+    while picture is not None and (picture.pts is None or picture.pts < since):
+        picture = next(pictures, None)
+    if picture is None or picture.pts != since:
+        raise _SuspicionError
+    yield picture
+    yield from pictures
+
+
+def _run_up(packets: Iterator["Packet[VideoStream]"], stream: VideoStream, watch: "_Watch") -> "Packet[VideoStream]":
+    """Decode behind a seek, whatever comes out, until a packet that can be relied on, which is returned."""
+    run_up = RunUp(stream)
+    for packet in packets:
+        if not packet.size:
+            break
+        watch.flaw(packet)  # learns from it what is right
+        run_up.saw(packet)
+        if run_up.relied_from is not None:
+            return packet
+        if run_up.first is not None:
+            with suppress(av.FFmpegError):  # it may refer to what was not read
+                packet.decode()
+    raise _SuspicionError
 
 
 def _pictures_exact(container: InputContainer, stream: VideoStream, watch: "_Watch") -> Iterator[av.VideoFrame]:
@@ -284,7 +409,8 @@ class _Watch:
 
     container: InputContainer
     stream: VideoStream
-    packets: int = 0
+    packets: int | None = 0
+    """How many of the film came, those before a seek included; `None` between a seek and the next packet."""
     last_dts: int | None = None
     skipped: int = 0
     """Packets before the first picture that cannot be decoded."""
@@ -300,6 +426,10 @@ class _Watch:
             return
         index = packet.stream.index
         if index == self.stream.index:
+            if self.packets is None:
+                self.packets = position_of(packet)
+            if self.packets is None:
+                raise _SuspicionError
             self.packets += 1
             self.last_dts = packet.dts if packet.dts is not None else self.last_dts
         time = packet.pts if packet.pts is not None else packet.dts
@@ -329,9 +459,9 @@ class _Watch:
         name = self.container.format.name
         if "mp4" in name:
             indexed = len(self.stream.index_entries)
-            if self.packets < indexed:
+            if (self.packets or 0) < indexed:
                 return f"is missing: the file breaks off, its index lists {indexed} pictures"
-        if name == "image2" and self.packets < (self.stream.duration or 0):
+        if name == "image2" and (self.packets or 0) < (self.stream.duration or 0):
             return f"is missing: there were {self.stream.duration} images when the sequence was opened"
         own_end = self.ends.get(self.stream.index, Fraction(0))
         promises: list[tuple[Fraction, Fraction]] = []  # (how far the file reaches, how far it says that it does)

@@ -14,9 +14,11 @@ from gpen_video.errors import OutputError
 from gpen_video.media.binary import file_url
 from gpen_video.media.encode import BITEXACT, muxer_options, write_error
 from gpen_video.media.probe import as_fraction
+from gpen_video.media.sample_entry import add_to_sample_entry
+from gpen_video.media.side_data import HdrMetadata, sample_entry_boxes
 
 
-def join(segments: Sequence[Path], target: Path) -> None:
+def join(segments: Sequence[Path], target: Path, hdr: HdrMetadata | None = None) -> None:
     """Put segments of one film end to end.
 
     Times stay as they are, so segments must come in the film's order and not overlap. Decoding times are set anew over
@@ -26,6 +28,7 @@ def join(segments: Sequence[Path], target: Path) -> None:
         segments: Files of `encode` with the same plan.
         target: The file, replaced if it is there, removed if joining fails. It has the segments' format, whatever its
             name.
+        hdr: Of the encoder's plan; what a file's header says of it does not come along by itself.
 
     Raises:
         OutputError: A segment cannot be read or was encoded otherwise, or the target cannot be written.
@@ -45,6 +48,8 @@ def join(segments: Sequence[Path], target: Path) -> None:
                 for packet in _packets(segments, template, delay):
                     packet.stream = stream
                     container.mux(packet)
+            if hdr and "mov" in first.format.name:
+                add_to_sample_entry(target, sample_entry_boxes(hdr))
         except (av.FFmpegError, OSError) as error:
             target.unlink(missing_ok=True)
             raise write_error(target, error) from error

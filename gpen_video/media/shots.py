@@ -1,10 +1,10 @@
 """Where a new shot starts, and with it every temporal state begins anew; and which frames no state is taken from."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,31 @@ from gpen_video.types import Float32, Frame
 
 T = TypeVar("T")
 
+SHOT_MEMORY: Final = 100
+"""Frames, beyond the shortest shot, over which `mark_shots` forgets what was before: a dissolve and what stood around
+it have passed."""
+
+
+class Mark(NamedTuple):
+    """What `mark_shots` says of a frame."""
+
+    starts_shot: bool
+    damaged: bool
+
 
 def shot_delay(settings: ShotSettings) -> int:
     """Frames that `mark_shots` holds back: to see whether the picture comes back, and what it dissolves into."""
     return _jump_delay(settings) + (REACH if settings.dissolves else 0) if settings.enabled else 0
 
 
-def mark_shots(frames: Iterable[Frame], settings: ShotSettings) -> Generator[Frame, None, None]:
+def shot_memory(settings: ShotSettings) -> int:
+    """Frames before another one from which on `mark_shots` must see the film to judge that one as it would anyway."""
+    return SHOT_MEMORY + settings.min_length
+
+
+def mark_shots(
+    frames: Iterable[Frame], settings: ShotSettings, known: Mapping[int, Mark] | None = None
+) -> Generator[Frame, None, None]:
     """Set `starts_shot` on the first frame of each shot, and `damaged` on flashes and on damaged frames.
 
     A jump after which the picture is back within `settings.flash` frames is a flash or damage, and no cut; a band of
@@ -42,6 +60,8 @@ def mark_shots(frames: Iterable[Frame], settings: ShotSettings) -> Generator[Fra
     Args:
         frames: In the order of presentation.
         settings: What counts as a cut, as a flash, and whether dissolves are looked for.
+        known: How frames were marked before, by index, where the film is gone on with from its middle: at least
+            `shot_memory` frames, or all before.
 
     Yields:
         The same frames, `shot_delay` frames late.
@@ -49,10 +69,11 @@ def mark_shots(frames: Iterable[Frame], settings: ShotSettings) -> Generator[Fra
     Raises:
         InputError: The colour matrix is not supported.
     """
+    known = known or {}
     if not settings.enabled:
         with closing_upstream(frames):
-            for place, frame in enumerate(frames):
-                yield replace(frame, starts_shot=place == 0)
+            for frame in frames:
+                yield replace(frame, starts_shot=frame.index == 0)
         return
     finder = DissolveFinder() if settings.dissolves else None
     since_start: int | None = None
@@ -60,8 +81,9 @@ def mark_shots(frames: Iterable[Frame], settings: ShotSettings) -> Generator[Fra
         for item, ahead in _with_what_follows(judged, REACH if settings.dissolves else 0):
             changes = _starts_shot(item, ahead, finder)
             starts = since_start is None or (changes and since_start >= settings.min_length)
-            since_start = 1 if starts or since_start is None else since_start + 1
-            yield replace(item.frame, starts_shot=starts, damaged=item.damaged)
+            mark = known.get(item.frame.index, Mark(starts, item.damaged))
+            since_start = 1 if mark.starts_shot or since_start is None else since_start + 1
+            yield replace(item.frame, starts_shot=mark.starts_shot, damaged=mark.damaged)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,8 +9,6 @@ number, may so take the layer's picture before: there a ``.mov`` is better, and 
 ``setpts=N/TB`` before it, on both.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,11 +18,11 @@ from gpen_video.config.schema import EncodeSettings
 from gpen_video.errors import UsageError
 from gpen_video.media.assemble import assemble
 from gpen_video.media.carriage import Carriage, CarriedStream
-from gpen_video.media.encode import FrameWriter, check_encoder
+from gpen_video.media.encode import check_encoder
 from gpen_video.media.probe import PictureDetails, picture_details
 from gpen_video.media.side_data import HdrMetadata
 from gpen_video.media.staging import check_target, staged_output
-from gpen_video.types import ColourSpec, Frame, PixelFormat, VideoInfo
+from gpen_video.types import ColourSpec, PixelFormat, VideoInfo
 
 Kind = Literal["matte", "layer"]
 
@@ -125,31 +123,20 @@ def plan_side_output(
     return SideOutput(path, like, carriage)
 
 
-@contextmanager
-def written_side_output(output: SideOutput, *, overwrite: bool = False) -> Generator[Callable[[Frame], None]]:
-    """Write a matte or layer; it appears under its name when the block ends without an error, or not at all.
+def publish_side_output(output: SideOutput, video: Path, *, overwrite: bool = False) -> None:
+    """Make a matte or layer of its pictures; it appears under its name whole, or not at all.
 
     Args:
         output: From `plan_side_output`.
+        video: Its pictures, as `encode.FrameWriter` wrote them with `output.carriage.encoder` and `output.like`.
         overwrite: Whether a file of that name may be replaced.
-
-    Yields:
-        A function that takes the next frame, in the order of presentation.
 
     Raises:
         UsageError: See `staging.staged_output`.
         OutputError: The file cannot be written.
-        EncodeError: The encoder refuses a frame.
     """
     with staged_output(output.path, overwrite=overwrite, source=output.like.path) as staged:
-        writer = FrameWriter(staged.video, output.carriage.encoder, output.like, None)
-        try:
-            yield writer.add
-            writer.finish()
-        except BaseException:
-            writer.discard()
-            raise
-        assemble(staged.video, output.like, staged.part, output.carriage)
+        assemble(video, output.like, staged.part, output.carriage)
 
 
 def _container(kind: Kind, path: Path) -> str:

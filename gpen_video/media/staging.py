@@ -43,7 +43,7 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
     """
     check_target(target, overwrite=overwrite, source=source)
     names = image_names(target, source)
-    place = target if names is None else folder_of(target).absolute()
+    place = place_of_result(target, source)
     stem = f".{place.name[:100]}.{secrets.token_hex(4)}"  # short enough for any file system
     staged = StagedOutput(target, place.with_name(f"{stem}.part"), place.with_name(f"{stem}.video.part"))
     try:
@@ -59,6 +59,11 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
         else:
             staged.part.unlink(missing_ok=True)
         staged.video.unlink(missing_ok=True)
+
+
+def place_of_result(target: Path, source: Path | None = None) -> Path:
+    """The file, or the folder of an image sequence, that a result will be."""
+    return target if image_names(target, source) is None else folder_of(target).absolute()
 
 
 def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -> None:

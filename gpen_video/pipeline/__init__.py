@@ -2,6 +2,7 @@
 
 from gpen_video.pipeline.extras import Extras
 from gpen_video.pipeline.inspect import inspect_video
+from gpen_video.pipeline.ledger import Resume
 from gpen_video.pipeline.measure import measure_video
 from gpen_video.pipeline.models import Models, load_models
 from gpen_video.pipeline.observe import (
@@ -15,6 +16,7 @@ from gpen_video.pipeline.observe import (
     Track,
 )
 from gpen_video.pipeline.prefetch import prefetch
+from gpen_video.pipeline.resume_info import ResumeInfo, remove_work, resume_info
 from gpen_video.pipeline.run import plan_run, restore_video
 from gpen_video.pipeline.stages import crop_faces, detect_faces
 from gpen_video.pipeline.track_numbers import TrackNumbers
@@ -28,6 +30,8 @@ __all__ = [
     "NoObserver",
     "Observer",
     "Progress",
+    "Resume",
+    "ResumeInfo",
     "RunPlan",
     "RunSummary",
     "Shot",
@@ -41,6 +45,8 @@ __all__ = [
     "measure_video",
     "plan_run",
     "prefetch",
+    "remove_work",
     "restore_video",
+    "resume_info",
     "verify",
 ]

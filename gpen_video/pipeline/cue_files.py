@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from gpen_video.errors import ConfigError
+from gpen_video.pipeline.basis import Value
 from gpen_video.pipeline.cues import Cue, CueSheet, Keyframe
 from gpen_video.pipeline.observe import Track
-from gpen_video.pipeline.track_basis import TrackBasis, Value
+from gpen_video.pipeline.track_basis import TrackBasis
 
 CuesFormat = Literal["csv", "toml"]
 

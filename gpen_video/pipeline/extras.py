@@ -1,20 +1,14 @@
 """What a run is asked for beyond its settings: a choice of faces; record, matte, layer, checksums, proof."""
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpen_video.config import Settings
-from gpen_video.errors import OutputError, UsageError
-from gpen_video.faces import LayeredFrame, LayerWish, layer_format, matte_format
-from gpen_video.media import (
-    PictureDetails,
-    check_side_targets,
-    needs_full_chroma,
-    plan_side_output,
-    written_side_output,
-)
+from gpen_video.errors import ConfigError, OutputError, UsageError
+from gpen_video.faces import LayerWish, layer_format, matte_format
+from gpen_video.media import PictureDetails, SideOutput, check_side_targets, needs_full_chroma, plan_side_output
+from gpen_video.pipeline.basis import Value
 from gpen_video.pipeline.choose import Choice, plan_choice
 from gpen_video.pipeline.cue_files import read_cue_sheet
 from gpen_video.pipeline.track_numbers import TrackNumbers
@@ -87,35 +81,41 @@ class Extras:
         full = self.layer is not None and needs_full_chroma(self.layer, info.format)
         return LayerWish(matte=self.matte is not None, layer=self.layer is not None, full_chroma=full)
 
-    @contextmanager
-    def written(
-        self, info: VideoInfo, details: PictureDetails, *, overwrite: bool
-    ) -> Generator[Callable[[LayeredFrame], None]]:
-        """Matte and layer, which appear when the block ends without an error.
+    def side_outputs(self, info: VideoInfo, details: PictureDetails) -> dict[str, SideOutput]:
+        """How matte and layer will be written, by kind.
 
         Args:
-            info: the film as the result will be.
-            details: its pictures'.
-            overwrite: replace files that exist.
+            info: The film as the result will be.
+            details: Its pictures'.
 
-        Yields:
-            A function that takes each finished frame.
+        Raises:
+            UsageError, EncodeError, ProbeError: See `media.plan_side_output`.
         """
-        wish = self.layers(info)
-        with ExitStack() as owned:
-            matte = layer = None
-            if self.matte is not None:
-                plan = plan_side_output("matte", self.matte, info, matte_format(info.format), details)
-                matte = owned.enter_context(written_side_output(plan, overwrite=overwrite))
-            if self.layer is not None:
-                pictures = layer_format(info.format, full_chroma=wish.full_chroma)
-                plan = plan_side_output("layer", self.layer, info, pictures, details)
-                layer = owned.enter_context(written_side_output(plan, overwrite=overwrite))
+        outputs: dict[str, SideOutput] = {}
+        if self.matte is not None:
+            outputs["matte"] = plan_side_output("matte", self.matte, info, matte_format(info.format), details)
+        if self.layer is not None:
+            pictures = layer_format(info.format, full_chroma=self.layers(info).full_chroma)
+            outputs["layer"] = plan_side_output("layer", self.layer, info, pictures, details)
+        return outputs
 
-            def take(item: LayeredFrame) -> None:
-                if matte is not None and item.matte is not None:
-                    matte(item.matte)
-                if layer is not None and item.layer is not None:
-                    layer(item.layer)
+    def identity(self) -> dict[str, Value]:
+        """What of this decides what a run makes: as values that can be compared with those of another run.
 
-            yield take
+        Raises:
+            ConfigError: The cue sheet cannot be read.
+        """
+        return {
+            "--faces": str(self.faces) if self.faces is not None else "all",
+            "--cues": _digest(self.cues) if self.cues is not None else "none",
+            "treatment record": self.records,
+            "--matte": self.matte is not None,
+            "--layer": self.layer.suffix.lower() if self.layer is not None else "none",
+        }
+
+
+def _digest(cues: Path) -> str:
+    try:
+        return hashlib.sha256(cues.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise ConfigError(f"{cues}: the cue sheet cannot be read: {error.strerror}") from error

@@ -1,9 +1,10 @@
 """The stages of one film, wired, owned and timed."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import TypeVar
 
 from gpen_video.config import Settings
@@ -19,16 +20,22 @@ from gpen_video.faces import (
     track_faces,
 )
 from gpen_video.media import decode, filtered, mark_shots, split_fields
-from gpen_video.pipeline.choose import Choice, choose_faces, directed
+from gpen_video.pipeline.choose import Choice, choose_faces, directed, film_frame
+from gpen_video.pipeline.decisions import DecisionLog
+from gpen_video.pipeline.film_log import FilmLog
 from gpen_video.pipeline.models import Models
+from gpen_video.pipeline.notes import SegmentNotes
 from gpen_video.pipeline.observe import Observer, Progress
 from gpen_video.pipeline.prefetch import prefetch
 from gpen_video.pipeline.reading import Reading
 from gpen_video.pipeline.record import Recorder, compared, recorded
+from gpen_video.pipeline.segments import Segment
 from gpen_video.pipeline.stages import crop_faces, detect_faces, weave_layers
+from gpen_video.pipeline.start import Start
 from gpen_video.pipeline.stopwatch import Stopwatch
 from gpen_video.restore import restore_faces, steady_faces
-from gpen_video.types import FrameFaces, TrackedFace
+from gpen_video.streams import closing_upstream
+from gpen_video.types import Frame, FrameFaces, TrackedFace
 
 T = TypeVar("T")
 
@@ -40,23 +47,47 @@ class Counts:
     frames: int = 0
     """Finished."""
     faces: int = 0
-    tracks: set[int] = field(default_factory=set)
     shots: int = 0
+    first_frames: dict[int, int] = field(default_factory=dict)
+    """Where each track began, wanted or not."""
+    before: int = 0
+    """Frames that an earlier run had finished."""
     warnings: list[str] = field(default_factory=list)
     """Not yet told; written by the decoding thread."""
+
+    def saw(self, item: FrameFaces[TrackedFace], frame: int, choice: Choice | None) -> None:
+        """Count a frame, or field, that is about to be restored."""
+        self.shots += item.frame.starts_shot
+        for face in item.faces:
+            self.first_frames.setdefault(face.track_id, frame)
+            self.faces += choice is None or choice.wants(face.track_id)
+
+    def add(self, notes: SegmentNotes) -> None:
+        """Count a segment that an earlier run finished."""
+        self.frames += len(notes.trace.pts)
+        self.before += len(notes.trace.pts)
+        self.faces += notes.faces
+        self.shots += len(notes.trace.shot_starts)
+        self.first_frames |= notes.first_frames
+
+    def tracks(self, choice: Choice | None) -> int:
+        """How many tracks are restored."""
+        return sum(choice is None or choice.wants(track) for track in self.first_frames)
 
 
 @dataclass(slots=True, eq=False)
 class Film:
-    """One source, its settings and models; `owned` closes every stage, the last one first."""
+    """One source, its settings and models; `owned` closes the stages of the tracking pass, the last one first."""
 
     reading: Reading
     settings: Settings
     """For frames, also where the film is restored by fields."""
     models: Models
     owned: ExitStack
-    recorder: Recorder | None = None
-    """Notes what is done, for a treatment record."""
+    log: FilmLog | None = None
+    """Notes what the tracking pass sees, so that a later run can go on from there."""
+    decisions: DecisionLog | None = None
+    """Notes why faces are left alone, for a treatment record."""
     layers: LayerWish = field(default_factory=LayerWish)
     """What is made beside the result."""
     choice: Choice | None = None
@@ -64,18 +95,19 @@ class Film:
     watch: Stopwatch = field(default_factory=Stopwatch)
     counts: Counts = field(default_factory=Counts)
     started: float = field(default_factory=time.perf_counter)
-    first_frames: dict[int, int] = field(default_factory=dict)
-    """Where each track began, wanted or not."""
 
-    def tracked(self) -> Generator[FrameFaces[TrackedFace]]:
-        """Decode -> filters -> shots -> fields -> detect -> track."""
-        s, reading = self._per_picture, self.reading
-        warn = self.counts.warnings.append
-        frames = self._stage("decode", decode(reading.info, tolerant=s.media.tolerant, on_warning=warn))
-        if reading.graph:
-            behind = filtered(frames, reading.graph, reading.info, reading.behind, reading.moments)
-            frames = self._stage("filters", behind)
-        shots = self._stage("shots", mark_shots(frames, s.shots))
+    def tracked(self, start: Start | None = None) -> Generator[FrameFaces[TrackedFace]]:
+        """Decode -> filters -> shots -> fields -> detect -> track.
+
+        Args:
+            start: Where an earlier run got to; frames from the start of that shot on come out.
+        """
+        s, reading, start = self._per_picture, self.reading, start or Start()
+        shots = self._stage("shots", mark_shots(self._decoded(start), s.shots, start.marks))
+        if self.log is not None:
+            shots = self._own(self.log.noted_frames(shots))
+        if start.shot:
+            shots = self._own(_from(shots, start.shot))
         if reading.first_field:
             shots = self._stage("split fields", split_fields(shots, reading.first_field))
         shots = self._thread("decode ahead", shots)
@@ -91,8 +123,11 @@ class Film:
                 rotation=reading.info.rotation,
                 pixel_aspect=reading.pixel_aspect,
                 on_skip=self._skipped,
+                known=start.detections,
             ),
         )
+        if self.log is not None:
+            detected = self._own(self.log.noted_faces(detected))
         tracked = track_faces(
             detected,
             s.track,
@@ -101,45 +136,59 @@ class Film:
             self._skipped,
             every=s.detect.every,
             pixel=self._pixels_seen_as_one,
+            first_id=start.next_id,
         )
         return self._stage("track", tracked)
 
-    def restored(self) -> Generator[LayeredFrame]:
-        """Tracked -> crop -> gate -> restore -> steady -> guard -> grain -> mask -> paste -> frames."""
-        s, reading = self._per_picture, self.reading
+    def restored(self, segment: Segment, owned: ExitStack, recorder: Recorder | None = None) -> Generator[LayeredFrame]:
+        """Tracked -> crop -> gate -> restore -> steady -> guard -> grain -> mask -> paste -> frames of a segment.
+
+        What the segment sees of its neighbours comes out too.
+
+        Args:
+            segment: Of the tracking pass.
+            owned: Closes the stages, the last one first.
+            recorder: Notes what is done, for a treatment record.
+        """
+        chain = _Chain(self, segment, owned)
+        s, reading, stage = self._per_picture, self.reading, chain.stage
         aligner = Aligner(self.models.restorer.size, self.models.template, reading.pixel_aspect)
-        tracked = self.tracked()
+        tracked = chain.own(self.counted(segment))
         if self.choice is not None:
-            chosen = choose_faces(tracked, self.choice, self.first_frames, self._left)
-            tracked = self._stage("choose", chosen)
-        cropped = self._stage("crop", crop_faces(self._counted(tracked), aligner))
+            tracked = stage("choose", choose_faces(tracked, self.choice, None, chain.left))
+        cropped = stage("crop", crop_faces(tracked, aligner))
         if self.choice is not None:
-            cropped = self._stage("direct", directed(cropped, self.choice))
-        gated = self._thread("crop ahead", self._stage("gate", gate_faces(cropped, s.gate, self._decided)))
-        restored = self._stage(
+            cropped = stage("direct", directed(cropped, self.choice))
+        gated = chain.thread("crop ahead", stage("gate", gate_faces(cropped, s.gate, chain.decided)))
+        restored = stage(
             "restore",
             restore_faces(
                 gated, self.models.restorer, max_wait=s.restore.max_wait, steady_latent=s.restore.steady_latent
             ),
         )
-        ahead = self._thread("restore ahead", restored)
-        steadied = self._stage("steady", steady_faces(ahead, strength=s.restore.steady_detail))
-        guarded = self._stage("guard", guard_faces(steadied, s.guard, self.models.embedder, self._decided))
-        matched = self._stage("grain", match_grain(guarded)) if s.blend.grain == "match" else guarded
-        masked = self._stage("mask", mask_faces(matched, s.blend, s.restore.strength, self.models.parser))
-        if self.recorder is not None:
-            masked = self._stage("record", recorded(masked, self.recorder))
-        pasted = self._stage("paste", paste_layers(masked, s.blend, self.layers))
+        ahead = chain.thread("restore ahead", restored)
+        steadied = stage("steady", steady_faces(ahead, strength=s.restore.steady_detail))
+        guarded = stage("guard", guard_faces(steadied, s.guard, self.models.embedder, chain.decided))
+        matched = stage("grain", match_grain(guarded)) if s.blend.grain == "match" else guarded
+        masked = stage("mask", mask_faces(matched, s.blend, s.restore.strength, self.models.parser))
+        if recorder is not None:
+            masked = stage("record", recorded(masked, recorder))
+        pasted = stage("paste", paste_layers(masked, s.blend, self.layers))
         if reading.first_field:
-            pasted = self._stage("weave fields", weave_layers(pasted, reading.first_field, reading.behind.colour))
-        if self.recorder is not None:
-            pasted = self._stage("compare", compared(pasted, self.recorder))
-        return self._thread("paste ahead", pasted)
+            pasted = stage("weave fields", weave_layers(pasted, reading.first_field, reading.behind.colour))
+        if recorder is not None:
+            pasted = stage("compare", compared(pasted, recorder))
+        return chain.thread("paste ahead", pasted)
+
+    def track_ahead(self, tracked: Generator[FrameFaces[TrackedFace]]) -> Generator[FrameFaces[TrackedFace]]:
+        """The tracking pass in a thread of its own, so that it goes on while a segment comes to its end."""
+        return self._thread("track ahead", tracked)
 
     def progress(self) -> Progress:
         """Where the film stands."""
         return Progress(
             frames=self.counts.frames,
+            frames_before=self.counts.before,
             total_frames=self.reading.info.frame_count_from_header,
             faces=self.counts.faces,
             seconds=time.perf_counter() - self.started,
@@ -155,13 +204,25 @@ class Film:
     def _skipped(self, picture: int, reason: str, value: float) -> None:
         self._decided(picture, None, reason, value)
 
-    def _left(self, frame: int, track: int) -> None:
-        if self.recorder is not None:
-            self.recorder.decided(frame, track, "not chosen")
+    def _decoded(self, start: Start) -> Generator[Frame]:
+        """Decode -> filters, from where the film is gone on with."""
+        s, reading = self.settings, self.reading
+        warn = self.counts.warnings.append
+        # Filters may remember what they saw long ago, so they see all of it again.
+        since = () if reading.graph else start.since
+        frames = self._stage("decode", decode(reading.info, tolerant=s.media.tolerant, on_warning=warn, since=since))
+        if not reading.graph:
+            return frames
+        behind = filtered(frames, reading.graph, reading.info, reading.behind, reading.moments)
+        frames = self._stage("filters", behind)
+        return self._own(_from(frames, start.since[0].index)) if start.since else frames
 
-    def _decided(self, picture: int, track: int | None, reason: str, value: float) -> None:
-        if self.recorder is not None:
-            self.recorder.decided(picture // 2 if self.reading.first_field else picture, track, reason, value)
+    def _decided(self, picture: int, track: int | None, reason: str, value: float | None = None) -> None:
+        if self.decisions is not None:
+            self.decisions.add(self._frame_of(picture), track, reason, value)
+
+    def _frame_of(self, picture: int) -> int:
+        return picture // 2 if self.reading.first_field else picture
 
     @property
     def _pixels_seen_as_one(self) -> float:
@@ -185,9 +246,42 @@ class Film:
     def _own(self, stream: Generator[T]) -> Generator[T]:
         return self.owned.enter_context(closing(stream))
 
-    def _counted(self, stream: Generator[FrameFaces[TrackedFace]]) -> Generator[FrameFaces[TrackedFace]]:
-        for item in stream:
-            self.counts.shots += item.frame.starts_shot
-            self.counts.faces += len(item.faces)
-            self.counts.tracks.update(face.track_id for face in item.faces)
+    def counted(self, segment: Segment) -> Generator[FrameFaces[TrackedFace]]:
+        """Its frames and what it looks at; its own are counted."""
+        for item in segment:
+            if segment.holds(frame := film_frame(item.frame)):
+                self.counts.saw(item, frame, self.choice)
             yield item
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The stages of one segment."""
+
+    film: Film
+    segment: Segment
+    owned: ExitStack
+
+    def stage(self, name: str, stream: Generator[T]) -> Generator[T]:
+        return self.own(self.film.watch.timed(name, self.own(stream)))
+
+    def thread(self, name: str, stream: Generator[T]) -> Generator[T]:
+        ahead = self.own(prefetch(stream, self.film.settings.media.prefetch, name))
+        return self.own(self.film.watch.timed(name, ahead, waits=True))
+
+    def own(self, stream: Generator[T]) -> Generator[T]:
+        return self.owned.enter_context(closing(stream))
+
+    def left(self, frame: int, track: int) -> None:
+        if self.segment.holds(frame) and self.film.decisions is not None:
+            self.film.decisions.add(frame, track, "not chosen")
+
+    def decided(self, picture: int, track: int | None, reason: str, value: float) -> None:
+        if self.segment.holds(self.film._frame_of(picture)):
+            self.film._decided(picture, track, reason, value)
+
+
+def _from(frames: Iterator[Frame], first: int) -> Generator[Frame]:
+    """Without the frames before one of that index."""
+    with closing_upstream(frames):
+        yield from dropwhile(lambda frame: frame.index < first, frames)

@@ -49,6 +49,8 @@ class Progress:
     """Faces restored so far."""
     seconds: float
     """Since the first frame was asked for."""
+    frames_before: int = 0
+    """Those of the frames that an earlier run had written."""
     stage_seconds: dict[str, float]
     """Time each stage worked itself, not counting waiting for others, in the order of the pipeline."""
 
@@ -63,6 +65,8 @@ class RunSummary:
     tracks: int
     shots: int
     seconds: float
+    frames_before: int = 0
+    """Those of the frames that an earlier run had finished."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     verification: "Verification | None" = None
     """What the comparison with the source came to, where it was asked for."""

@@ -4,11 +4,11 @@
 and frame are kept (an hour of two faces is 18 MB), and the source pictures of the frames that are between the two.
 """
 
-import threading
 from array import array
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from gpen_video.faces.layer import LayeredFrame
 from gpen_video.faces.resample import Roi
 from gpen_video.faces.support import support_region
 from gpen_video.media.fields import weave_fields
+from gpen_video.pipeline.choose import film_frame
+from gpen_video.pipeline.decisions import DecisionRun, joined_runs
 from gpen_video.pipeline.difference import Change, change_within
-from gpen_video.report import Column, Decision, ShotRecord, TrackRecord, runs_of
+from gpen_video.report import Column, ShotRecord, TrackRecord, runs_of
 from gpen_video.report.record import BOX, LANDMARKS, REGION
 from gpen_video.streams import closing_upstream
 from gpen_video.types import Float32, Frame, FrameFaces, MaskedFace, Picture
@@ -51,54 +53,81 @@ class _Waiting:
     """Track -> its row, in which the change is still missing."""
 
 
-@dataclass(slots=True, eq=False)
-class _Track:
-    shot: int
-    rows: "array[float]" = field(default_factory=lambda: array("f"))
+@dataclass(frozen=True, slots=True, eq=False)
+class Treatment:
+    """What was done in some frames of a film."""
 
+    frames: int
+    shot_starts: tuple[int, ...]
+    """Frames with which shots start."""
+    rows: Mapping[int, Float32]
+    """Track -> (N, columns), a row a frame."""
+    decisions: tuple[DecisionRun, ...]
 
-@dataclass(slots=True)
-class _Deciding:
-    """A decision that may go on with the next frame."""
-
-    first: int
-    last: int
-    track: int | None
-    reason: str
-    values: int = 0
-    total: float = 0.0
-
-    def done(self) -> Decision:
-        return Decision(
-            self.first, self.last, self.track, self.reason, round(self.total / self.values, 4) if self.values else None
+    @classmethod
+    def of(cls, parts: Iterable["Treatment"]) -> "Treatment":
+        """The treatment of a film, from that of its parts in their order."""
+        parts = tuple(parts)
+        rows: dict[int, list[Float32]] = {}
+        for part in parts:
+            for track, some in part.rows.items():
+                rows.setdefault(track, []).append(some)
+        return cls(
+            sum(part.frames for part in parts),
+            tuple(start for part in parts for start in part.shot_starts),
+            {track: np.concatenate(rows[track]) for track in sorted(rows)},
+            joined_runs(run for part in parts for run in part.decisions),
         )
+
+    def shots(self) -> tuple[ShotRecord, ...]:
+        """The shots of a film."""
+        ends = [*self._starts[1:], self.frames]
+        return tuple(ShotRecord(first, end - first) for first, end in zip(self._starts, ends, strict=True))
+
+    def tracks(self) -> tuple[TrackRecord, ...]:
+        """The tracks, by number; each lies in the shot in which it begins."""
+        return tuple(self._track(number, rows) for number, rows in self.rows.items())
+
+    @property
+    def _starts(self) -> list[int]:
+        return sorted({0, *self.shot_starts})  # the first frame starts one, whether shots were looked for or not
+
+    def _track(self, number: int, rows: Float32) -> TrackRecord:
+        frames = rows[:, Column.FRAME].astype(np.int64).tolist()
+        return TrackRecord(number, bisect_right(self._starts, frames[0]) - 1, runs_of(frames), rows)
 
 
 class Recorder:
-    """Collects shots, faces, their changes and decisions; one for each film."""
+    """Collects shots, faces and their changes, of a film or a part of it.
 
-    def __init__(self) -> None:
+    Args:
+        holds: Whether a frame belongs to that part; frames before it, on which the stages warm up, and behind it are
+            not noted.
+    """
+
+    def __init__(self, holds: Callable[[int], bool] | None = None) -> None:
+        self._holds = holds or (lambda frame: True)
         self._shots: list[int] = []
         self._frames = 0
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, array[float]] = {}
         self._waiting: deque[_Waiting] = deque()
-        self._decided: list[_Deciding] = []
-        self._going_on: dict[tuple[int | None, str], _Deciding] = {}
-        self._lock = threading.Lock()
 
     def saw(self, item: FrameFaces[MaskedFace]) -> None:
         """Note the faces of the next frame, or field, as they go into pasting."""
+        index = film_frame(item.frame)
+        if not self._holds(index):
+            return
         rows = {face.restored.crop.face.track_id: _row(face, item.frame) for face in item.faces}
         if item.frame.picture.field is not None and item.frame.index % 2:
             first = self._waiting.pop()
             waiting = _Waiting(_woven(first.frame, item.frame), _joined(first.rows, rows))
         else:
             waiting = _Waiting(item.frame, rows)
-            if item.frame.starts_shot or not self._shots:
-                self._shots.append(self._frames)
+            if item.frame.starts_shot:
+                self._shots.append(index)
             self._frames += 1
         for track in rows:
-            self._tracks.setdefault(track, _Track(len(self._shots) - 1))
+            self._tracks.setdefault(track, array("f"))
         self._waiting.append(waiting)
 
     def pasted(self, frame: Frame) -> None:
@@ -107,57 +136,32 @@ class Recorder:
         Raises:
             ValueError: It is not the next one.
         """
+        if not self._holds(frame.index):
+            return
         if not self._waiting or self._waiting[0].frame.index != frame.index:
             raise ValueError(f"frame {frame.index} is not the next of those recorded")
         waiting = self._waiting.popleft()
         for track, row in waiting.rows.items():
             change = _change(waiting.frame.picture, frame.picture, row[REGION])
             row[[Column.MEAN_CHANGE, Column.LARGEST_CHANGE]] = change.mean, change.largest
-            self._tracks[track].rows.frombytes(row.tobytes())
+            self._tracks[track].frombytes(row.tobytes())
 
-    def decided(self, frame: int, track: int | None, reason: str, value: float | None = None) -> None:
-        """Note a decision about a face in a frame; may be called from any thread, frames rising for each track.
+    def treatment(self, decisions: Iterable[DecisionRun] = ()) -> Treatment:
+        """What was done, when all frames have been pasted.
 
         Args:
-            frame: Index of the frame.
-            track: Of the face, where it has one.
-            reason: In few words; equal ones of neighbouring frames become one entry.
-            value: What was measured.
-        """
-        with self._lock:
-            last = self._going_on.get((track, reason))
-            if last is None or frame > last.last + 1:
-                last = self._going_on[track, reason] = _Deciding(frame, frame, track, reason)
-                self._decided.append(last)
-            last.last = frame
-            if value is not None:
-                last.values += 1
-                last.total += value
-
-    @property
-    def frames(self) -> int:
-        """Frames that were seen."""
-        return self._frames
-
-    def shots(self) -> tuple[ShotRecord, ...]:
-        """The shots so far."""
-        ends = [*self._shots[1:], self._frames]
-        return tuple(ShotRecord(first, end - first) for first, end in zip(self._shots, ends, strict=True))
-
-    def tracks(self) -> tuple[TrackRecord, ...]:
-        """The tracks, when all frames have been pasted.
+            decisions: About these frames, in order.
 
         Raises:
             ValueError: Some have not.
         """
         if self._waiting:
             raise ValueError(f"{len(self._waiting)} frames were recorded and not compared")
-        return tuple(_finished(number, track) for number, track in sorted(self._tracks.items()))
-
-    def decisions(self) -> tuple[Decision, ...]:
-        """All decisions, in order of their first frames."""
-        with self._lock:
-            return tuple(decision.done() for decision in sorted(self._decided, key=lambda decision: decision.first))
+        rows = {
+            track: np.frombuffer(values, np.float32).reshape(-1, len(Column))
+            for track, values in sorted(self._tracks.items())
+        }
+        return Treatment(self._frames, tuple(self._shots), rows, tuple(decisions))
 
 
 def _row(face: MaskedFace, frame: Frame) -> Float32:
@@ -208,8 +212,3 @@ def _change(source: Picture, result: Picture, region_xyxy: Float32) -> Change:
     if source is result or np.isnan(region_xyxy).any():
         return Change(0.0, 0)
     return change_within(source, result, Roi(*region_xyxy.astype(int).tolist()))
-
-
-def _finished(number: int, track: _Track) -> TrackRecord:
-    rows = np.frombuffer(track.rows, np.float32).reshape(-1, len(Column))
-    return TrackRecord(number, track.shot, runs_of(rows[:, Column.FRAME].astype(np.int64).tolist()), rows)

@@ -1,35 +1,43 @@
 """One film from source to result."""
 
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpen_video.config import ResolvedSettings, Settings
 from gpen_video.errors import VerificationError
-from gpen_video.faces import LayeredFrame
+from gpen_video.journal import held, work_folder_of
 from gpen_video.media import (
     Carriage,
+    SideOutput,
     assemble,
     check_target,
-    encode,
+    place_of_result,
     plan_carriage,
     probe,
+    publish_side_output,
     staged_output,
     write_framemd5,
 )
+from gpen_video.pipeline.decisions import DecisionLog
 from gpen_video.pipeline.extras import Extras
 from gpen_video.pipeline.film import Film
+from gpen_video.pipeline.film_log import FilmLog
+from gpen_video.pipeline.ledger import Ledger, Purpose, Resume, open_ledger
 from gpen_video.pipeline.models import Models, load_models
 from gpen_video.pipeline.observe import NoObserver, Observer, Progress, RunPlan, RunSummary
 from gpen_video.pipeline.reading import Reading, plan_reading
-from gpen_video.pipeline.record import Recorder
+from gpen_video.pipeline.run_basis import run_basis
+from gpen_video.pipeline.segment_work import FilmOrder, SegmentExecutor
+from gpen_video.pipeline.segment_writer import VIDEO, picture_files
 from gpen_video.pipeline.treatment import treatment_record
+from gpen_video.pipeline.verification import Verification
 from gpen_video.pipeline.verify import verify
+from gpen_video.pipeline.work import FilmWork
 from gpen_video.report import write_record
 from gpen_video.restore import keep_freed_memory
-from gpen_video.types import Frame, VideoInfo
+from gpen_video.types import VideoInfo
 
 _NO_EXTRAS = Extras()
 
@@ -48,7 +56,8 @@ def plan_run(
     extras.check(source, target, overwrite=overwrite)
     reading, carriage = _looked_at(source, target, settings)
     extras.choice(reading.info, settings, offline=offline)
-    return _plan(reading, target, carriage, load_models(settings, offline=offline))
+    with load_models(settings, offline=offline) as models:
+        return _plan(reading, target, carriage, models)
 
 
 def restore_video(
@@ -61,11 +70,15 @@ def restore_video(
     observer: Observer | None = None,
     extras: Extras = _NO_EXTRAS,
     command_line: Sequence[str] = (),
+    resume: Resume = "auto",
+    executor: SegmentExecutor | None = None,
 ) -> RunSummary:
     """Restore the faces of a film.
 
-    The result appears under its name only when it is whole; whatever happens before leaves nothing behind. On Linux the
-    process's allocator is told to keep freed memory from here on (`restore.keep_freed_memory`).
+    The result appears under its name only when it is whole. Finished segments lie in a hidden folder beside it until
+    then: however a run ends before, the same call goes on with them, and what comes out is what an uninterrupted run
+    would have made. On Linux the process's allocator is told to keep freed memory from here on
+    (`restore.keep_freed_memory`).
 
     Args:
         source: any film that FFmpeg decodes, or an image sequence.
@@ -76,57 +89,132 @@ def restore_video(
         observer: is told how it goes.
         extras: what is left beside the result.
         command_line: for the record.
+        resume: go on where an earlier run got to, if that was the same film, settings and program; see `Resume`.
+        executor: has the segments restored elsewhere; the result is the same.
 
     Raises:
         GpenVideoError: see `gpen_video.errors`.
     """
-    source, target, observer = Path(source), Path(target), observer or NoObserver()
     resolved = settings if isinstance(settings, ResolvedSettings) else ResolvedSettings.stated(settings or Settings())
     keep_freed_memory()
-    extras.check(source, target, overwrite=overwrite)
-    with staged_output(target, source=source, overwrite=overwrite) as staged:
-        reading, carriage = _looked_at(source, target, resolved.settings)
-        choice = extras.choice(reading.info, resolved.settings, offline=offline)
-        models = load_models(resolved.settings, offline=offline)
-        plan = _plan(reading, target, carriage, models)
-        observer.planned(plan)
-        heard = _Hearing(observer)
-        recorder = Recorder() if extras.records else None
+    run = _Run(
+        Path(source),
+        Path(target),
+        resolved,
+        _Hearing(observer or NoObserver()),
+        extras,
+        tuple(command_line),
+        executor,
+        overwrite=overwrite,
+        offline=offline,
+    )
+    return run.run(resume)
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """What was asked for."""
+
+    source: Path
+    target: Path
+    resolved: ResolvedSettings
+    heard: "_Hearing"
+    extras: Extras
+    command_line: tuple[str, ...]
+    executor: SegmentExecutor | None
+    overwrite: bool
+    offline: bool
+
+    def run(self, resume: Resume) -> RunSummary:
+        settings, extras = self.resolved.settings, self.extras
+        check_target(self.target, source=self.source, overwrite=self.overwrite)
+        extras.check(self.source, self.target, overwrite=self.overwrite)
+        place = work_folder_of(place_of_result(self.target, self.source))
+        with held(place) as folder, ExitStack() as owned:
+            reading, carriage = _looked_at(self.source, self.target, settings)
+            choice = extras.choice(reading.info, settings, offline=self.offline)
+            side_outputs = extras.side_outputs(reading.behind, carriage.details)
+            models = owned.enter_context(load_models(settings, offline=self.offline))
+            plan = _plan(reading, self.target, carriage, models)
+            self.heard.planned(plan)
+            basis = run_basis(plan, carriage, settings, extras)
+            purpose = Purpose(self.source, self.target, reading.info.frame_count_from_header, basis)
+            ledger = owned.enter_context(open_ledger(folder, purpose, resume, self.heard.warned))
+            decisions = DecisionLog() if extras.records else None
+            layers = extras.layers(reading.behind)
+            log = FilmLog()
+            film = Film(reading, settings, models, owned, log, decisions, layers, choice)
+            order = FilmOrder(
+                folder=folder.path.absolute(),
+                reading=reading,
+                settings=settings,
+                files=picture_files(carriage, reading.behind, side_outputs),
+                layers=layers,
+                choice=choice,
+                records=extras.records,
+                offline=self.offline,
+            )
+            work = FilmWork(film, log, order, ledger, self.heard, self.executor)
+            with self._kept(ledger):
+                work.restore()
+                verification = self._publish(work, plan, carriage, side_outputs)
+            ledger.release()
+        for film_path, sidecar in zip((self.source, self.target), extras.sidecars(self.target), strict=False):
+            rate = reading.info.average_frame_rate
+            write_framemd5(film_path, sidecar, frame_rate=rate, overwrite=self.overwrite)
+        return _summary(film, self.target, verification)
+
+    def _publish(
+        self, work: FilmWork, plan: RunPlan, carriage: Carriage, side_outputs: Mapping[str, SideOutput]
+    ) -> Verification | None:
+        """Assemble, prove if asked for, and give everything its name."""
         record = verification = None
-        # Matte and layer appear only when the result itself is whole and proved.
-        with extras.written(reading.behind, carriage.details, overwrite=overwrite) as take:
-            with ExitStack() as owned:
-                layers = extras.layers(reading.behind)
-                film = Film(reading, resolved.settings, models, owned, recorder, layers, choice)
-                encode(_told(film, heard, take), staged.video, like=reading.behind, settings=carriage.settings)
-            if choice is not None:
-                film.counts.warnings += choice.warnings(film.first_frames)
-            film.tell(heard)
-            assemble(staged.video, reading.behind, staged.part, carriage)
-            if recorder is not None:
+        with staged_output(self.target, source=self.source, overwrite=self.overwrite) as staged:
+            pictures = work.join()
+            assemble(pictures[VIDEO], work.film.reading.behind, staged.part, carriage)
+            if self.extras.records:
                 record = treatment_record(
                     plan,
                     carriage,
-                    resolved,
-                    recorder,
+                    self.resolved,
+                    work.treatment(),
                     result=staged.part,
-                    warnings=heard.warnings,
-                    command_line=command_line,
+                    warnings=self.heard.warnings,
+                    command_line=self.command_line,
                 )
-                if extras.verify:
-                    verification = verify(source, staged.part, record, hashes=False)
-                    if verification.failure is not None:
-                        raise VerificationError(f"{target} was not written: {verification.failure}")
-    if record is not None and extras.report is not None:
-        write_record(record, extras.report)
-    for film_path, sidecar in zip((reading.info.path, target), extras.sidecars(target), strict=False):
-        write_framemd5(film_path, sidecar, frame_rate=reading.info.average_frame_rate, overwrite=overwrite)
+            if record is not None and self.extras.verify:
+                verification = verify(self.source, staged.part, record, hashes=False)
+                if verification.failure is not None:
+                    raise VerificationError(f"{self.target} was not written: {verification.failure}")
+            # Matte and layer appear only when the result itself is whole and proved.
+            for kind, output in side_outputs.items():
+                publish_side_output(output, pictures[kind], overwrite=self.overwrite)
+        if record is not None and self.extras.report is not None:
+            write_record(record, self.extras.report)
+        return verification
+
+    @contextmanager
+    def _kept(self, ledger: Ledger) -> Iterator[None]:
+        """Say, when something stops the run, what it does not cost."""
+        try:
+            yield
+        except BaseException:
+            if frames := ledger.progress.frames:
+                self.heard.warned(
+                    f"{frames} frames of {self.target} are finished and kept in {ledger.folder}: the same "
+                    "command goes on from there"
+                )
+            raise
+
+
+def _summary(film: Film, target: Path, verification: Verification | None) -> RunSummary:
     done = film.progress()
     return RunSummary(
         target=target,
         frames=done.frames,
+        frames_before=done.frames_before,
         faces=done.faces,
-        tracks=len(film.counts.tracks),
+        tracks=film.counts.tracks(film.choice),
         shots=film.counts.shots,
         seconds=done.seconds,
         stage_seconds=done.stage_seconds,
@@ -157,17 +245,6 @@ class _Hearing:
     def warned(self, message: str) -> None:
         self.warnings.append(message)
         self.observer.warned(message)
-
-
-def _told(film: Film, observer: Observer, take: Callable[[LayeredFrame], None]) -> Generator[Frame]:
-    """The finished frames; what the encoders do with each is counted as their time."""
-    for item in film.restored():
-        handed = time.perf_counter()
-        take(item)
-        yield item.frame
-        film.watch.add("encode", time.perf_counter() - handed)
-        film.counts.frames += 1
-        film.tell(observer)
 
 
 def _plan(reading: Reading, target: Path, carriage: Carriage, models: Models) -> RunPlan:

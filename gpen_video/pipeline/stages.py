@@ -4,7 +4,7 @@ See `design` in ARCHITECTURE.md for the stage contract: order kept, one frame in
 the generator, nothing received is written to, models are handed in.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import overload
 
@@ -33,6 +33,7 @@ def detect_faces(
     rotation: int = 0,
     pixel_aspect: float = 1.0,
     on_skip: OnSkip | None = None,
+    known: Mapping[int, tuple[Detection, ...]] | None = None,
 ) -> Generator[FrameFaces[Detection]]:
     """Find the faces of each frame on an upright, scaled-down copy; see `detect_delay`.
 
@@ -51,13 +52,15 @@ def detect_faces(
         rotation: clockwise degrees by which the frame is turned for display.
         pixel_aspect: width of a coded pixel over its height.
         on_skip: is told of faces that are dropped, with their shorter side.
+        known: what was found before, by index of the frame, where a film is gone on with; these are not looked at.
     """
+    known = known or {}
     turns = _Turns(every)
     last: FrameFaces[Detection] | None = None  # the last good frame
     with closing_upstream(frames):
         source = iter(frames)
         while group := list(islice(source, batch * every)):
-            looked_at = [frame for frame in group if turns.come(frame)]
+            looked_at = [frame for frame in group if turns.come(frame) and frame.index not in known]
             # Shots that start off the beat may bring more than a batch.
             parts = [looked_at[start : start + batch] for start in range(0, len(looked_at), batch)]
             found = [faces for part in parts for faces in _found(part, detector, long_side, rotation, pixel_aspect)]
@@ -68,7 +71,7 @@ def detect_faces(
                 if frame.damaged:
                     yield FrameFaces(frame)
                     continue
-                faces = by_index.get(frame.index)
+                faces = known.get(frame.index, by_index.get(frame.index))
                 if faces is None and last is not None:
                     faces = follow_faces(last.frame, frame, last.faces)
                 last = FrameFaces(frame, _large_enough(frame.index, faces or (), min_face, on_skip))

@@ -8,7 +8,7 @@ from gpen_video.config import ResolvedSettings, Settings
 from gpen_video.media import Carriage
 from gpen_video.media.versions import ffmpeg_versions
 from gpen_video.pipeline.observe import RunPlan
-from gpen_video.pipeline.record import Recorder
+from gpen_video.pipeline.record import Treatment
 from gpen_video.report import (
     EncoderUsed,
     StreamRecord,
@@ -27,7 +27,7 @@ def treatment_record(
     plan: RunPlan,
     carriage: Carriage,
     resolved: ResolvedSettings,
-    recorder: Recorder,
+    treatment: Treatment,
     *,
     result: Path,
     warnings: Sequence[str] = (),
@@ -39,7 +39,7 @@ def treatment_record(
         plan: What was going to be done.
         carriage: How the result was assembled.
         resolved: Every setting, and who set it.
-        recorder: What was seen on the way.
+        treatment: What was done on the way.
         result: The finished file, which need not have its own name (`plan.target`) yet.
         warnings: What came up on the way, beyond the plan's warnings.
         command_line: As it was typed, the program's name first; empty for a call of the library.
@@ -53,17 +53,17 @@ def treatment_record(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         tool=tool_used(ffmpeg_versions(), device=plan.device, precision=plan.precision),
         command_line=tuple(command_line),
-        source=film_file(_on_disk(plan.info.path), recorder.frames),
-        result=film_file(result, recorder.frames, called=plan.target),
+        source=film_file(_on_disk(plan.info.path), treatment.frames),
+        result=film_file(result, treatment.frames, called=plan.target),
         encoder=EncoderUsed(plan.codec, plan.pix_fmt, dict(plan.encoder_options)),
         settings=settings_of(resolved),
-        weights=tuple(_weights(role, name) for role, name in _networks(plan, settings).items() if name is not None),
+        weights=tuple(_weights(role, name) for role, name in networks_used(plan, settings).items() if name is not None),
         carried=carried_streams(carriage, plan.info),
         lost=tuple(plan.lost),
         warnings=(*plan.warnings, *warnings),
-        shots=recorder.shots(),
-        tracks=recorder.tracks(),
-        decisions=recorder.decisions(),
+        shots=treatment.shots(),
+        tracks=treatment.tracks(),
+        decisions=tuple(run.decision for run in treatment.decisions),
     )
 
 
@@ -87,7 +87,8 @@ def carried_streams(carriage: Carriage, info: VideoInfo) -> tuple[StreamRecord, 
     )
 
 
-def _networks(plan: RunPlan, settings: Settings) -> dict[Role, str | None]:
+def networks_used(plan: RunPlan, settings: Settings) -> dict[Role, str | None]:
+    """Names or files of the weights, by what they are for; `None` for networks that are not used."""
     return {
         "restore": settings.restore.weights,
         "detect": settings.detect.weights,

@@ -14,14 +14,14 @@ SAMPLE = ROOT / "examples" / "sample.mp4"
 
 def two_people(path: Path, frames: int, rate: int = 24) -> Path:
     """The sample beside its mirror image: two faces in every frame."""
-    pictures = [np.hstack([grey, grey[:, ::-1]]) for grey in _greys(frames)]
+    pictures = [np.hstack([grey, grey[:, ::-1]]) for grey in sample_greys(frames)]
     return write(path, pictures, rate)
 
 
 def interlaced(path: Path, frames: int) -> Path:
     """Two moments in each frame, the top field first, as tape has it; every third of the sample's, so that it moves."""
     woven = []
-    for top, bottom in list(pairwise(_greys(6 * frames)[::3]))[::2]:
+    for top, bottom in list(pairwise(sample_greys(6 * frames)[::3]))[::2]:
         both = top.copy()
         both[1::2] = bottom[1::2]
         woven.append(both)
@@ -45,6 +45,7 @@ def write(path: Path, greys: list[np.ndarray], rate: int, *, top_first: bool = F
     return path
 
 
-def _greys(frames: int) -> list[np.ndarray]:
+def sample_greys(frames: int) -> list[np.ndarray]:
+    """The first pictures of the sample, (H, W) each."""
     with av.open(str(SAMPLE)) as source:
         return [frame.to_ndarray(format="gray") for frame in islice(source.decode(video=0), frames)]

@@ -188,17 +188,21 @@ def test_the_record_says_which_faces_were_left_out_and_why(clip: Path, tmp_path:
     assert decision.value is not None and 24 < decision.value < 200
 
 
-def test_what_fails_after_the_last_frame_leaves_no_matte_either(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_after_the_last_frame_leaves_no_matte_either_and_is_gone_on_with(clip: Path, tmp_path: Path) -> None:
     def full(*_: object) -> None:
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr("gpen_video.pipeline.run.assemble", full)
+    fault = pytest.MonkeyPatch()
+    fault.setattr("gpen_video.pipeline.run.assemble", full)
     extras = Extras(matte=tmp_path / "m.mkv", layer=tmp_path / "l.mkv", report=tmp_path / "r.json", framemd5=True)
     with pytest.raises(OutputError, match="the disk is full"):
         restore_video(clip, tmp_path / "out.mkv", LOSSLESS, extras=extras)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".out.mkv.gpen-work"]
+    fault.undo()
+    summary = restore_video(clip, tmp_path / "out.mkv", LOSSLESS, extras=extras, resume="require")
+    assert (summary.frames, summary.frames_before) == (FRAMES, FRAMES)
+    names = {"m.mkv", "l.mkv", "r.json", "out.mkv", "out.mkv.framemd5", "out.mkv.source.framemd5"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_checksums_of_two_films_of_one_name_have_two_names(clip: Path, tmp_path: Path) -> None:

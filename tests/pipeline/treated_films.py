@@ -113,18 +113,19 @@ def treat(source: Path, result: Path, how: EncodeSettings) -> Treated:
     carriage = plan_carriage(probe(source), result, how)
     recorder = Recorder()
     _write(source, result, how, carriage, recorder, iter)
+    treatment = recorder.treatment()
     record = TreatmentRecord(
         tool=tool_used(),
-        source=film_file(source, recorder.frames),
-        result=film_file(result, recorder.frames),
+        source=film_file(source, treatment.frames),
+        result=film_file(result, treatment.frames),
         encoder=EncoderUsed(carriage.encoder.codec, carriage.encoder.pix_fmt, carriage.encoder.options),
         settings=(Setting("media.filters", "", "default"),),
         weights=(),
         carried=carried_streams(carriage, probe(source)),
         lost=carriage.losses,
         warnings=carriage.notes,
-        shots=recorder.shots(),
-        tracks=recorder.tracks(),
+        shots=treatment.shots(),
+        tracks=treatment.tracks(),
         decisions=(),
     )
     return Treated(source, result, record, carriage, how)
