@@ -1,7 +1,8 @@
 """The command: which subcommand, and what becomes of errors.
 
 Exit codes: 0 done, 1 internal error, 2 usage or settings, 3 source, 4 weights, 5 result, 6 training,
-7 a result that does not stand the comparison with its source, 130 stopped by Ctrl-C.
+7 a result that does not stand the comparison with its source, 8 some films of a batch failed, 9 the cluster,
+130 stopped by Ctrl-C.
 """
 
 import argparse
@@ -16,8 +17,9 @@ from gpen_video.cli.console import Console
 from gpen_video.cli.parser import Parser
 from gpen_video.errors import GpenVideoError
 
-COMMANDS: Final = ("inspect", "measure", "presets", "train", "verify", "weights")
-"""Modules beside this one; each has `build_parser` and `run`, as has `restore`, which needs no name."""
+COMMANDS: Final = ("batch", "inspect", "measure", "presets", "resume-info", "train", "verify", "weights")
+"""Modules beside this one, dashes as underscores; each has `build_parser` and `run`, as has `restore`, which needs no
+name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str], console: Console) -> None:
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("restore", argv)
-    command = import_module(f"gpen_video.cli.{name}")
+    command = import_module(f"gpen_video.cli.{name.replace('-', '_')}")
     arguments = cast(Callable[[], Parser], command.build_parser)().parse_args(rest)
     console.verbose, console.quiet = arguments.verbose, arguments.quiet
     if not (console.verbose or sys.warnoptions):

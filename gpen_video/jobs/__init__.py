@@ -1,0 +1,1 @@
+"""Many films: the batch file, and what runs it."""
