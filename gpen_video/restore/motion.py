@@ -77,16 +77,23 @@ def _own_flow(now: Float32, past: Float32) -> Float32 | None:
     if not explains[inside].any():
         return None
     backward = blurred(flow_between(past, now, quick=True), _SMOOTH)
-    length = np.linalg.norm(forward, axis=-1)
+    length = _length(forward)
     (least, more), (most, much_more) = _MISSED
     missed = ramp(round_trip(forward, backward), least + more * length, most + much_more * length)
     flow = forward * blurred(explains * (1 - missed), 2)[..., None]
-    moves = np.linalg.norm(flow[inside], axis=-1) > STILL * len(now) / REFERENCE_SIDE
+    moves = _length(flow[inside]) > STILL * len(now) / REFERENCE_SIDE
     return np.asarray(flow, np.float32) if moves.mean() > _LEAST_MOVED else None
 
 
 def _flow_of(matrix: Float64, side: int) -> Float32:
     """(side, side, 2) flow along a (2, 3) map."""
-    linear = matrix[:, :2] - np.eye(2)
-    along = np.arange(side)[:, None]
-    return np.asarray((along * linear[:, 0])[None] + (along * linear[:, 1])[:, None] + matrix[:, 2], np.float32)
+    along = np.arange(side)
+    flow = np.empty((side, side, 2), np.float32)
+    for axis, (across, down) in enumerate(matrix[:, :2] - np.eye(2)):
+        flow[..., axis] = along * across + (along * down)[:, None] + matrix[axis, 2]
+    return flow
+
+
+def _length(flow: Float32) -> Float32:
+    """As `np.linalg.norm` over the last axis, in a fraction of its time."""
+    return np.asarray(np.sqrt(np.square(flow[..., 0]) + np.square(flow[..., 1])), np.float32)

@@ -3,6 +3,7 @@
 Two guesses are at hand: the head kept its place in the frame, or in the crop, which follows the head. The likelier of
 them is refined by Gauss-Newton over position, size, roll and exposure (S. Baker and I. Matthews, "Lucas-Kanade 20 years
 on", IJCV 56(3), 2004, inverse compositional), robustly, so that a hand or an open mouth does not drag the face along.
+What noise alone could have moved is not believed: a still face that follows the noise of its registration trembles.
 """
 
 from functools import lru_cache
@@ -27,6 +28,13 @@ _PRECISE = 0.005
 _OUTLIER = 3.0
 """Residual, in medians of its magnitude, that counts half."""
 _SOFT = 2.0
+_CHANCE = 20.0
+"""Squared deviations, of four parameters together, that are taken for noise.
+
+Chi-squared leaves one frame of 2000 above it; so much is film unlike that, that of a still head one of 20 is.
+"""
+_PARTS = 16
+"""Squares along the crop's side in which the noise of one has little to do with that of the next."""
 
 
 @lru_cache(maxsize=8)
@@ -44,7 +52,7 @@ def register(now_hw: Float32, past_hw: Float32, past_from_now: Float64) -> Float
 
     Args:
         now_hw: (S, S) brightness of the crop.
-        past_hw: (S, S) of the crop before.
+        past_hw: (S, S) of the crop before; best with less noise than `now_hw`, because slopes are taken from it.
         past_from_now: (2, 3) the map between the two crops if nothing moved in the frame.
 
     Returns:
@@ -55,15 +63,11 @@ def register(now_hw: Float32, past_hw: Float32, past_from_now: Float64) -> Float
     full_from_small = full_from_resized((side, side), (small, small))
     small_from_full = invert(full_from_small)
     now, past = resized(now_hw, small), resized(past_hw, small)
-    still = STILL * small / REFERENCE_SIDE
     if_in_crop, if_in_frame = np.eye(2, 3), compose(small_from_full, compose(past_from_now, full_from_small))
-    found = min((if_in_crop, if_in_frame), key=lambda guess: _difference(now, past, guess))
-    refined = _refined(now, past, found)
-    if _shift(refined, found, small) > still and _difference(now, past, refined) < _difference(now, past, found):
-        found = refined
-    if _shift(found, if_in_crop, small) < still:
+    found = _certain(now, past, (invert(if_in_frame), if_in_crop))
+    if _shift(found, if_in_crop, small) < STILL * small / REFERENCE_SIDE:
         return None
-    return compose(full_from_small, compose(found, small_from_full))
+    return compose(full_from_small, compose(invert(found), small_from_full))
 
 
 def resized(image_hw: Float32, side: int) -> Float32:
@@ -74,24 +78,74 @@ def resized(image_hw: Float32, side: int) -> Float32:
     return np.asarray(cv2.resize(image_hw, (side, side), interpolation=how), np.float32)
 
 
-def _refined(now: Float32, past: Float32, past_from_now: Float64) -> Float64:
-    side = len(now)
+def _certain(now: Float32, past: Float32, guesses: tuple[Float64, Float64]) -> Float64:
+    """`now_from_past`, as far as it is more than chance against a guess; within chance, the first of them.
+
+    It sets in without a jump as it leaves chance behind.
+    """
+    differences = [_difference(now, past, guess) for guess in guesses]
+    nearest = guesses[int(np.argmin(differences))]
+    refined, certainty_44 = _refined(now, past, nearest)
+    if _difference(now, past, refined) >= min(differences):
+        refined = nearest
+    middle = (len(now) - 1) / 2
+    steps = [_parameters(compose(invert(guess), refined), middle) for guess in guesses]
+    doubts = [float(step @ certainty_44 @ step) for step in steps]
+    best = 0 if doubts[0] <= _CHANCE else int(np.argmin(doubts))
+    believed = 1 - (_CHANCE / max(doubts[best], _CHANCE)) ** 2
+    return compose(guesses[best], _similarity(believed * steps[best], middle))
+
+
+def _refined(now: Float32, past: Float32, now_from_past: Float64) -> tuple[Float64, Float64]:
+    """The best fit, and the inverse covariance, (4, 4), of its `_parameters`."""
+    side = len(past)
     middle = (side - 1) / 2
     inside = inside_face(side)
-    slopes_n5 = _slopes(now)[inside]
-    moved = past_from_now
+    slopes_n5 = _slopes(past)[inside]
+    moved = now_from_past
     for _ in range(_STEPS):
-        error_n = (_seen(past, moved, side) - now)[inside]
-        outlier = _OUTLIER * max(float(np.median(np.abs(error_n))), 1e-4)
-        weighed_5n = (slopes_n5 / (1 + np.square(error_n / outlier))[:, None]).T
+        error_n = (_seen(now, moved) - past)[inside]
+        odd_n = error_n / (_OUTLIER * max(float(np.median(np.abs(error_n))), 1e-4))
+        weighed_5n = (slopes_n5 / (1 + np.square(odd_n))[:, None]).T
         normal = (weighed_5n @ slopes_n5).astype(np.float64)
-        x, y, growth, roll, _ = np.linalg.lstsq(normal, (weighed_5n @ error_n).astype(np.float64), rcond=1e-7)[0]
-        linear = np.array([[1 + growth, -roll], [roll, 1 + growth]])
-        step = np.column_stack([linear, (x + middle, y + middle) - linear.sum(axis=1) * middle])
-        moved = compose(moved, invert(step))
-        if _shift(step, np.eye(2, 3), side) < _PRECISE:
+        *step, _ = np.linalg.lstsq(normal, (weighed_5n @ error_n).astype(np.float64), rcond=1e-7)[0]
+        stepped = _similarity(np.array(step), middle)
+        moved = compose(moved, invert(stepped))
+        if _shift(stepped, np.eye(2, 3), side) < _PRECISE:
             break
-    return moved
+    return moved, _certainty(slopes_n5, weighed_5n * error_n, np.square(odd_n), _parts(side))
+
+
+def _certainty(slopes_n5: Float32, pulls_5n: Float32, odd_n: Float32, parts_n: NDArray[np.intp]) -> Float64:
+    """The inverse covariance, (4, 4), of a robust fit.
+
+    That of H. White ("Maximum likelihood estimation of misspecified models", Econometrica 50(1), 1982), whose noise may
+    differ from place to place; summed over parts of the face, because neighbours share theirs.
+    """
+    pulls_5p = np.stack([np.bincount(parts_n, pull_n) for pull_n in pulls_5n])
+    bend_n = (1 - odd_n) / np.square(1 + odd_n)
+    curvature = ((slopes_n5 * bend_n[:, None]).T @ slopes_n5).astype(np.float64)
+    spread = np.linalg.pinv(curvature, rcond=1e-9, hermitian=True) @ pulls_5p
+    return np.asarray(np.linalg.pinv((spread @ spread.T)[:4, :4], rcond=1e-12, hermitian=True), np.float64)
+
+
+@lru_cache(maxsize=8)
+def _parts(side: int) -> NDArray[np.intp]:
+    """The number of the square of each pixel inside the face."""
+    down, across = np.nonzero(inside_face(side))
+    return np.asarray(down * _PARTS // side * _PARTS + across * _PARTS // side, np.intp)
+
+
+def _similarity(shift_growth_roll: Float64, middle: float) -> Float64:
+    x, y, growth, roll = shift_growth_roll
+    linear = np.array([[1 + growth, -roll], [roll, 1 + growth]])
+    return np.column_stack([linear, (x + middle, y + middle) - linear.sum(axis=1) * middle])
+
+
+def _parameters(similarity: Float64, middle: float) -> Float64:
+    """(4,) of which `_similarity` makes the map."""
+    x, y = similarity @ (middle, middle, 1) - middle
+    return np.array([x, y, similarity[0, 0] - 1, similarity[1, 0]])
 
 
 def _slopes(image: Float32) -> Float32:
@@ -103,16 +157,16 @@ def _slopes(image: Float32) -> Float32:
     return np.stack([across, down, across * x + down * y, down * x - across * y, image], axis=-1)
 
 
-def _difference(now: Float32, past: Float32, past_from_now: Float64) -> float:
+def _difference(now: Float32, past: Float32, now_from_past: Float64) -> float:
     """Mean difference inside the face, of what is coarser than noise."""
-    error = cv2.GaussianBlur(_seen(past, past_from_now, len(now)) - now, (0, 0), _SOFT)
-    return float(np.abs(error[inside_face(len(now))]).mean())
+    error = cv2.GaussianBlur(_seen(now, now_from_past) - past, (0, 0), _SOFT)
+    return float(np.abs(error[inside_face(len(past))]).mean())
 
 
-def _seen(past: Float32, past_from_now: Float64, side: int) -> Float32:
+def _seen(now: Float32, now_from_past: Float64) -> Float32:
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
-        cv2.warpAffine(past, past_from_now, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE), np.float32
+        cv2.warpAffine(now, now_from_past, now.shape, flags=how, borderMode=cv2.BORDER_REPLICATE), np.float32
     )
 
 

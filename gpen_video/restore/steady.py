@@ -283,7 +283,7 @@ def _within_detail(fetched_hwc: Float32, now_hwc: Float32) -> Float32:
     mean = cv2.blur(now_hwc, (width, width))
     power = cv2.blur(np.square(now_hwc), (width, width))
     reach = np.float32(_CLIP) * (np.sqrt(np.maximum(power - np.square(mean), 0)) + np.float32(1 / 255))
-    return np.clip(fetched_hwc, mean - reach, mean + reach)
+    return np.asarray(cv2.min(cv2.max(fetched_hwc, mean - reach), mean + reach), np.float32)
 
 
 def _mixed(now: Float32, past: Float32, weight: Float32) -> Float32:
