@@ -51,7 +51,12 @@ def round_trip(forward: Float32, backward: Float32) -> Float32:
     Large where something is hidden in one of the pictures (N. Sundaram et al., "Dense point trajectories by
     GPU-accelerated large displacement optical flow", ECCV 2010).
     """
-    return np.asarray(np.linalg.norm(forward + fetch(backward, forward), axis=-1), np.float32)
+    return length_of(forward + fetch(backward, forward))
+
+
+def length_of(flow: Float32) -> Float32:
+    """Of the vectors of a flow: as `np.linalg.norm` over the last axis, in a fraction of its time."""
+    return np.asarray(np.sqrt(np.square(flow[..., 0]) + np.square(flow[..., 1])), np.float32)
 
 
 def _search(quick: bool) -> Any:  # noqa: ANN401 - OpenCV's object, which keeps buffers and serves one thread

@@ -178,6 +178,15 @@ class VideoInfo:
     """The field that the first picture is flagged to show first; `None` for a progressive one. Whether that is true,
     `media.fields` finds out."""
 
+    @property
+    def expected_frames(self) -> int | None:
+        """By the header's count, else by its duration and rate; the film may have others."""
+        if self.frame_count_from_header:
+            return self.frame_count_from_header
+        if self.duration_from_header is None or self.average_frame_rate is None:
+            return None
+        return round(self.duration_from_header * self.average_frame_rate)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:

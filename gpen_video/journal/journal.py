@@ -21,6 +21,7 @@ FORMAT: Final = "gpen-video/journal/1"
 """What the first line says under ``format``; the number rises with every change that an older reader misunderstands."""
 
 _FAMILY, _, _VERSION = FORMAT.rpartition("/")
+_START_ANEW: Final = "start anew with --resume never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,12 @@ def go_on(path: Path, written: Written) -> Journal:
     return Journal(path, descriptor)
 
 
-def read_journal(path: Path) -> Written | None:
+def read_journal(path: Path, *, advice: str = _START_ANEW) -> Written | None:
     """Read a journal; `None` where there is none, or not even its first line reached the disk.
+
+    Args:
+        path: Its file.
+        advice: What to do where it cannot be used; for the error.
 
     Raises:
         JournalError: It is damaged within, is something else, or of a newer version.
@@ -120,13 +125,13 @@ def read_journal(path: Path) -> Written | None:
     parsed = [_parsed(line) for line in lines[:-1]]  # the last one has no end: nothing, or cut off
     good = next((place for place, entry in enumerate(parsed) if entry is None), len(parsed))
     if any(entry is not None for entry in parsed[good:]):
-        raise JournalError(f"{path}: line {good + 1} of the journal is damaged; start anew with --resume never")
+        raise JournalError(f"{path}: line {good + 1} of the journal is damaged; {advice}")
     entries = [entry for entry in parsed[:good] if entry is not None]
     if not entries:
         if data and not _may_be_ours(data):
-            raise JournalError(f"{path} is no journal of gpen-video; start anew with --resume never")
+            raise JournalError(f"{path} is no journal of gpen-video; {advice}")
         return None
-    _check_version(path, entries[0].get("format"))
+    _check_version(path, entries[0].get("format"), advice)
     whole = sum(len(line) + 1 for line in lines[:good])
     return Written(entries[0], tuple(entries[1:]), whole, is_cut_off=whole < len(data))
 
@@ -168,14 +173,14 @@ def _may_be_ours(data: bytes) -> bool:
     return b"\n" not in data.rstrip(b"\n\0") and all(byte in b"0123456789abcdef " for byte in start)
 
 
-def _check_version(path: Path, name: object) -> None:
+def _check_version(path: Path, name: object, advice: str) -> None:
     family, _, version = name.rpartition("/") if isinstance(name, str) else ("", "", "")
     if family != _FAMILY or not version.isdecimal():
-        raise JournalError(f"{path} is no journal of gpen-video; start anew with --resume never")
+        raise JournalError(f"{path} is no journal of gpen-video; {advice}")
     if int(version) > int(_VERSION):
         raise JournalError(
             f"{path} was written by a newer gpen-video ({name}; this one reads up to {FORMAT}); update the program, or "
-            "start anew with --resume never"
+            f"{advice}"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from gpen_video.errors import JournalError, OutputError
+from gpen_video.errors import InUseError, OutputError
 
 _ENDING: Final = ".gpen-work"
 _LOCK: Final = "lock"
@@ -62,13 +62,13 @@ class WorkFolder:
         """Remove everything but the lock."""
         for entry in self.path.iterdir():
             if entry.name not in (_LOCK, _OWNER):
-                entry.unlink()
+                _remove(entry)
 
     def tidy(self, wanted: frozenset[str]) -> None:
         """Remove files that no journal entry speaks of: what was being written when a run was killed."""
         for entry in self.path.iterdir():
             if entry.name not in wanted | {_LOCK, _OWNER, _JOURNAL}:
-                entry.unlink()
+                _remove(entry)
 
     @property
     def is_empty(self) -> bool:
@@ -83,7 +83,7 @@ def held(path: Path) -> Iterator[WorkFolder]:
     When the block ends the folder is removed if nothing is kept in it.
 
     Raises:
-        JournalError: Another run holds it.
+        InUseError: Another run holds it; names its process and machine.
         OutputError: It cannot be made.
     """
     lock = _locked(path)
@@ -101,6 +101,13 @@ def held(path: Path) -> Iterator[WorkFolder]:
         lock.release()
 
 
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
+
+
 def _locked(path: Path) -> FileLock:
     lock = FileLock(path / _LOCK, timeout=0)
     while True:
@@ -108,7 +115,7 @@ def _locked(path: Path) -> FileLock:
             path.mkdir(exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise JournalError(
+            raise InUseError(
                 f"{path}: another run is at work on this result ({_owner(path)}); wait for it, or stop it"
             ) from None
         except FileNotFoundError as error:

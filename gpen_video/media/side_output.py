@@ -123,19 +123,22 @@ def plan_side_output(
     return SideOutput(path, like, carriage)
 
 
-def publish_side_output(output: SideOutput, video: Path, *, overwrite: bool = False) -> None:
+def publish_side_output(
+    output: SideOutput, video: Path, *, overwrite: bool = False, folder: Path | None = None
+) -> None:
     """Make a matte or layer of its pictures; it appears under its name whole, or not at all.
 
     Args:
         output: From `plan_side_output`.
         video: Its pictures, as `encode.FrameWriter` wrote them with `output.carriage.encoder` and `output.like`.
         overwrite: Whether a file of that name may be replaced.
+        folder: See `staging.staged_output`.
 
     Raises:
         UsageError: See `staging.staged_output`.
         OutputError: The file cannot be written.
     """
-    with staged_output(output.path, overwrite=overwrite, source=output.like.path) as staged:
+    with staged_output(output.path, overwrite=overwrite, source=output.like.path, folder=folder) as staged:
         assemble(video, output.like, staged.part, output.carriage)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from gpen_video.errors import OutputError, UsageError
 from gpen_video.media.assemble import container_of
@@ -16,17 +17,17 @@ from gpen_video.media.images_out import check_folder, folder_of, image_names
 
 @dataclass(frozen=True, slots=True)
 class StagedOutput:
-    """Names to write to; all of them are hidden files beside the target."""
+    """Where to write."""
 
     target: Path
     part: Path
     """Becomes the target when the block ends without an error; of an image sequence, its folder."""
-    video: Path
-    """For the restored pictures alone; removed in any case."""
 
 
 @contextmanager
-def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) -> Iterator[StagedOutput]:
+def staged_output(
+    target: Path, *, overwrite: bool, source: Path | None = None, folder: Path | None = None
+) -> Iterator[StagedOutput]:
     """Check where the result is to go, then stage it; the target appears whole or not at all.
 
     Temporary files are removed however the block ends, Ctrl-C included.
@@ -35,6 +36,8 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
         target: The result: a file, or an image sequence by its pattern or folder (`images_out.image_names`).
         overwrite: Whether a file of that name, or images of these names, may be replaced; that happens at the very end.
         source: The film that is read, which must not be the target.
+        folder: A hidden one to write in, if it is on the target's file system; whoever owns it removes what a run that
+            is killed leaves there. Else, a hidden file beside the target is written.
 
     Raises:
         UsageError: The target is the source, or its ending is unknown.
@@ -44,8 +47,8 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
     check_target(target, overwrite=overwrite, source=source)
     names = image_names(target, source)
     place = place_of_result(target, source)
-    stem = f".{place.name[:100]}.{secrets.token_hex(4)}"  # short enough for any file system
-    staged = StagedOutput(target, place.with_name(f"{stem}.part"), place.with_name(f"{stem}.video.part"))
+    name = f".{place.name[:100]}.{secrets.token_hex(4)}.part"  # short enough for any file system
+    staged = StagedOutput(target, (folder if _is_beside(folder, place) else place.parent) / name)
     try:
         _check_writable(staged.part, is_folder=names is not None)
         yield staged
@@ -58,7 +61,11 @@ def staged_output(target: Path, *, overwrite: bool, source: Path | None = None) 
             shutil.rmtree(staged.part, ignore_errors=True)
         else:
             staged.part.unlink(missing_ok=True)
-        staged.video.unlink(missing_ok=True)
+
+
+def _is_beside(folder: Path | None, place: Path) -> TypeGuard[Path]:
+    """Whether what is written there can be given that name."""
+    return folder is not None and folder.stat().st_dev == place.parent.stat().st_dev
 
 
 def place_of_result(target: Path, source: Path | None = None) -> Path:
@@ -110,7 +117,7 @@ def publish_folder(part: Path, folder: Path, check_again: Callable[[], None]) ->
     """Give a folder its name; one that is there under that name steps aside first, and comes back if that fails.
 
     Args:
-        part: The finished folder, beside the name that it will have.
+        part: The finished folder, on the file system where it will be.
         folder: That name.
         check_again: Raises where something has appeared there meanwhile.
 
@@ -121,7 +128,7 @@ def publish_folder(part: Path, folder: Path, check_again: Callable[[], None]) ->
         if hasattr(os, "sync"):
             os.sync()  # the name must not reach the disk before the content; one call for many files
         check_again()
-        aside = part.with_name(f"{part.name}.old")
+        aside = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.old")
         if folder.exists():
             folder.rename(aside)
         try:

@@ -2,6 +2,7 @@
 
 from gpen_video.pipeline.extras import Extras
 from gpen_video.pipeline.inspect import inspect_video
+from gpen_video.pipeline.kept_models import KeptModels
 from gpen_video.pipeline.ledger import Resume
 from gpen_video.pipeline.measure import measure_video
 from gpen_video.pipeline.models import Models, load_models
@@ -26,6 +27,7 @@ from gpen_video.pipeline.verify import verify
 __all__ = [
     "Extras",
     "Inspection",
+    "KeptModels",
     "Models",
     "NoObserver",
     "Observer",

@@ -189,7 +189,7 @@ class Film:
         return Progress(
             frames=self.counts.frames,
             frames_before=self.counts.before,
-            total_frames=self.reading.info.frame_count_from_header,
+            total_frames=self.reading.info.expected_frames,
             faces=self.counts.faces,
             seconds=time.perf_counter() - self.started,
             stage_seconds=dict(self.watch.seconds),

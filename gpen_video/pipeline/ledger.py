@@ -54,7 +54,9 @@ class Finished:
         return cls(entry["number"], entry["first"], entry["end"], entry["ends_at_cut"], files)
 
 
-def seal_segment(segment: Segment, notes: SegmentNotes, folder: Path, kinds: Iterable[str]) -> Finished:
+def seal_segment(
+    segment: Segment, notes: SegmentNotes, folder: Path, kinds: Iterable[str], attempt: str = ""
+) -> Finished:
     """Write a segment's notes, and bring all its files to disk.
 
     Args:
@@ -62,14 +64,15 @@ def seal_segment(segment: Segment, notes: SegmentNotes, folder: Path, kinds: Ite
         notes: Of it.
         folder: The work folder.
         kinds: Of the other files, which have been written.
+        attempt: See `segment_name`.
 
     Raises:
         OutputError: They cannot be written.
     """
     assert segment.end is not None
     with told(folder):
-        write_notes(notes, folder / segment_name(segment.number, NOTES))
-        files = {kind: _sealed(folder / segment_name(segment.number, kind)) for kind in (*kinds, NOTES)}
+        write_notes(notes, folder / segment_name(segment.number, NOTES, attempt))
+        files = {kind: _sealed(folder / segment_name(segment.number, kind, attempt)) for kind in (*kinds, NOTES)}
     return Finished(segment.number, segment.first, segment.end, segment.ends_at_cut, files)
 
 
@@ -320,9 +323,10 @@ def told(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder} cannot be written to: {reason}") from error
 
 
-def segment_name(number: int, kind: str) -> str:
-    """The name of a file of a segment."""
-    return f"{number:05}.{kind}"
+def segment_name(number: int, kind: str, attempt: str = "") -> str:
+    """The name of a file of a segment; one that a worker makes is first called by its attempt too."""
+    name = f"{number:05}.{kind}"
+    return f"{name}.{attempt}" if attempt else name
 
 
 def _joined_name(kind: str) -> str:

@@ -72,6 +72,7 @@ def restore_video(
     command_line: Sequence[str] = (),
     resume: Resume = "auto",
     executor: SegmentExecutor | None = None,
+    models: Models | None = None,
 ) -> RunSummary:
     """Restore the faces of a film.
 
@@ -91,6 +92,8 @@ def restore_video(
         command_line: for the record.
         resume: go on where an earlier run got to, if that was the same film, settings and program; see `Resume`.
         executor: has the segments restored elsewhere; the result is the same.
+        models: what `load_models` gave for these settings, to be used again for another film; not closed here. Loaded
+            when left out.
 
     Raises:
         GpenVideoError: see `gpen_video.errors`.
@@ -105,6 +108,7 @@ def restore_video(
         extras,
         tuple(command_line),
         executor,
+        models,
         overwrite=overwrite,
         offline=offline,
     )
@@ -122,6 +126,7 @@ class _Run:
     extras: Extras
     command_line: tuple[str, ...]
     executor: SegmentExecutor | None
+    models: Models | None
     overwrite: bool
     offline: bool
 
@@ -134,11 +139,11 @@ class _Run:
             reading, carriage = _looked_at(self.source, self.target, settings)
             choice = extras.choice(reading.info, settings, offline=self.offline)
             side_outputs = extras.side_outputs(reading.behind, carriage.details)
-            models = owned.enter_context(load_models(settings, offline=self.offline))
+            models = self.models or owned.enter_context(load_models(settings, offline=self.offline))
             plan = _plan(reading, self.target, carriage, models)
             self.heard.planned(plan)
             basis = run_basis(plan, carriage, settings, extras)
-            purpose = Purpose(self.source, self.target, reading.info.frame_count_from_header, basis)
+            purpose = Purpose(self.source, self.target, reading.info.expected_frames, basis)
             ledger = owned.enter_context(open_ledger(folder, purpose, resume, self.heard.warned))
             decisions = DecisionLog() if extras.records else None
             layers = extras.layers(reading.behind)
@@ -169,7 +174,8 @@ class _Run:
     ) -> Verification | None:
         """Assemble, prove if asked for, and give everything its name."""
         record = verification = None
-        with staged_output(self.target, source=self.source, overwrite=self.overwrite) as staged:
+        folder = work.ledger.folder
+        with staged_output(self.target, source=self.source, overwrite=self.overwrite, folder=folder) as staged:
             pictures = work.join()
             assemble(pictures[VIDEO], work.film.reading.behind, staged.part, carriage)
             if self.extras.records:
@@ -188,7 +194,7 @@ class _Run:
                     raise VerificationError(f"{self.target} was not written: {verification.failure}")
             # Matte and layer appear only when the result itself is whole and proved.
             for kind, output in side_outputs.items():
-                publish_side_output(output, pictures[kind], overwrite=self.overwrite)
+                publish_side_output(output, pictures[kind], overwrite=self.overwrite, folder=folder)
         if record is not None and self.extras.report is not None:
             write_record(record, self.extras.report)
         return verification

@@ -17,7 +17,7 @@ from gpen_video.pipeline.choose import Choice
 from gpen_video.pipeline.decisions import DecisionLog, DecisionRun, joined_runs
 from gpen_video.pipeline.film import Film
 from gpen_video.pipeline.film_log import Trace
-from gpen_video.pipeline.ledger import Finished, seal_segment, segment_name
+from gpen_video.pipeline.ledger import Finished, seal_segment, segment_name, told
 from gpen_video.pipeline.models import Models
 from gpen_video.pipeline.notes import SegmentNotes
 from gpen_video.pipeline.reading import Reading
@@ -88,8 +88,15 @@ class SegmentExecutor(Protocol):
         """
 
 
-def restore_segment(order: FilmOrder, work: SegmentWork, models: Models) -> Finished:
+def restore_segment(order: FilmOrder, work: SegmentWork, models: Models, attempt: str = "") -> Finished:
     """Restore a segment, as any worker does; when this returns its files are in the order's folder, and on disk.
+
+    Args:
+        order: For the film.
+        work: The segment.
+        models: Of the order's settings.
+        attempt: Part of the files' names until `adopt_segment` takes it off, so that a worker that was given up, and
+            goes on all the same, touches no file of another.
 
     Raises:
         GpenVideoError: See `gpen_video.errors`.
@@ -99,12 +106,24 @@ def restore_segment(order: FilmOrder, work: SegmentWork, models: Models) -> Fini
         film = Film(order.reading, order.settings, models, owned, None, decisions, order.layers, order.choice)
         segment = work.segment(owned.enter_context(closing(_tracked(order, work))))
         messages = messages_from(order, work.places[0], owned)
-        faces, recorder = write_pictures(film, segment, order, messages)
+        faces, recorder = write_pictures(film, segment, order, messages, attempt=attempt)
     treatment = None
     if recorder is not None and decisions is not None:
         treatment = recorder.treatment(joined_runs((*work.decisions, *decisions.taken(work.end))))
     notes = SegmentNotes(work.trace, faces, work.first_frames, treatment)
-    return seal_segment(segment, notes, order.folder, order.files)
+    return seal_segment(segment, notes, order.folder, order.files, attempt)
+
+
+def adopt_segment(order: FilmOrder, finished: Finished, attempt: str) -> None:
+    """Give the files of a finished segment their own names; done where the journal is kept.
+
+    Raises:
+        OutputError: They are not there, or cannot be renamed.
+    """
+    with told(order.folder):
+        for kind in finished.files:
+            made = order.folder / segment_name(finished.number, kind, attempt)
+            made.replace(order.folder / segment_name(finished.number, kind))
 
 
 def write_pictures(
@@ -113,6 +132,7 @@ def write_pictures(
     order: FilmOrder,
     messages: TimedMessages | None,
     on_frame: Callable[[], None] = lambda: None,
+    attempt: str = "",
 ) -> tuple[int, Recorder | None]:
     """Restore a segment and encode it into its files.
 
@@ -122,6 +142,7 @@ def write_pictures(
         order: For the film.
         messages: Captions, from the segment's first frame or before.
         on_frame: Is called after each frame.
+        attempt: Part of the files' names.
 
     Returns:
         How many faces were restored, counted in each frame, and what was noted of them.
@@ -133,7 +154,7 @@ def write_pictures(
     before = film.counts.faces
 
     def path_of(kind: str) -> Path:
-        return order.folder / segment_name(segment.number, kind)
+        return order.folder / segment_name(segment.number, kind, attempt)
 
     with ExitStack() as owned, written_segment(order.files, path_of, messages) as take:
         for item in film.restored(segment, owned, recorder):

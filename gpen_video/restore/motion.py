@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpen_video.flow import fetch, flow_between, round_trip
+from gpen_video.flow import fetch, flow_between, length_of, round_trip
 from gpen_video.restore.registration import REFERENCE_SIDE, STILL, inside_face, register
 
 Float32 = NDArray[np.float32]
@@ -77,11 +77,11 @@ def _own_flow(now: Float32, past: Float32) -> Float32 | None:
     if not explains[inside].any():
         return None
     backward = blurred(flow_between(past, now, quick=True), _SMOOTH)
-    length = _length(forward)
+    length = length_of(forward)
     (least, more), (most, much_more) = _MISSED
     missed = ramp(round_trip(forward, backward), least + more * length, most + much_more * length)
     flow = forward * blurred(explains * (1 - missed), 2)[..., None]
-    moves = _length(flow[inside]) > STILL * len(now) / REFERENCE_SIDE
+    moves = length_of(flow[inside]) > STILL * len(now) / REFERENCE_SIDE
     return np.asarray(flow, np.float32) if moves.mean() > _LEAST_MOVED else None
 
 
@@ -92,8 +92,3 @@ def _flow_of(matrix: Float64, side: int) -> Float32:
     for axis, (across, down) in enumerate(matrix[:, :2] - np.eye(2)):
         flow[..., axis] = along * across + (along * down)[:, None] + matrix[axis, 2]
     return flow
-
-
-def _length(flow: Float32) -> Float32:
-    """As `np.linalg.norm` over the last axis, in a fraction of its time."""
-    return np.asarray(np.sqrt(np.square(flow[..., 0]) + np.square(flow[..., 1])), np.float32)

@@ -18,12 +18,13 @@ def restore(source: Path, target: Path, how: EncodeSettings, frame_rate: str | N
         carriage = plan_carriage(info, target, how)
         segments = []
         for number, frames in enumerate(_divided(decode(info))):
-            segments.append(staged.video.with_name(f"{staged.video.name}.{number}"))
+            segments.append(staged.part.with_name(f"{target.name}.{number}"))
             encode(frames, segments[-1], like=info, settings=carriage.settings)
-        join(segments, staged.video, hdr=carriage.encoder.hdr)
-        for segment in segments:
-            segment.unlink()
-        assemble(staged.video, info, staged.part, carriage)
+        video = staged.part.with_name(f"{target.name}.video")
+        join(segments, video, hdr=carriage.encoder.hdr)
+        assemble(video, info, staged.part, carriage)
+        for file in (*segments, video):
+            file.unlink()
     return carriage
 
 

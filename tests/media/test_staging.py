@@ -17,7 +17,6 @@ def test_the_target_appears_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "film.mkv"
     with staged_output(target, overwrite=False) as staged:
         staged.part.write_bytes(b"whole")
-        staged.video.write_bytes(b"pictures")
         assert not target.exists()
         assert staged.part.parent == target.parent
         assert all(name.startswith(".") for name in files(tmp_path))
@@ -31,7 +30,6 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path, error: type[BaseException]
     target.write_bytes(b"old")
     with pytest.raises(error), staged_output(target, overwrite=True) as staged:
         staged.part.write_bytes(b"half")
-        staged.video.write_bytes(b"half")
         raise error
     assert files(tmp_path) == ["film.mkv"]
     assert target.read_bytes() == b"old"

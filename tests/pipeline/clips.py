@@ -18,10 +18,10 @@ def two_people(path: Path, frames: int, rate: int = 24) -> Path:
     return write(path, pictures, rate)
 
 
-def interlaced(path: Path, frames: int) -> Path:
-    """Two moments in each frame, the top field first, as tape has it; every third of the sample's, so that it moves."""
+def interlaced(path: Path, frames: int, step: int = 3) -> Path:
+    """Two moments in each frame, the top field first, as tape has it; `step` of the sample's apart, to move."""
     woven = []
-    for top, bottom in list(pairwise(sample_greys(6 * frames)[::3]))[::2]:
+    for top, bottom in list(pairwise(sample_greys(2 * step * frames)[::step]))[::2]:
         both = top.copy()
         both[1::2] = bottom[1::2]
         woven.append(both)

@@ -95,7 +95,7 @@ def there(folder: Path, pattern: str) -> Callable[[], bool]:
     return lambda: any(folder.glob(pattern))
 
 
-EVENTS = ("00000.video", "00000.notes", "00001.notes", "00002.video", "joined.video", "../.out.mp4.*.part")
+EVENTS = ("00000.video", "00000.notes", "00001.notes", "00002.video", "joined.video", ".out.mp4.*.part")
 
 
 def survives(run: Run, folder: Path, seed: int) -> int:
