@@ -299,22 +299,26 @@ def _missing(wanted: dict[str, str], have: dict[str, str]) -> list[str]:
 def _run(
     video: Path, info: VideoInfo, result: Path, carriage: Carriage, *, purpose: str, seconds: str | None = None
 ) -> None:
-    restored = ffmpeg.input(file_url(video), **_orientation(carriage.details))
     images = find_sequence(info.path)
-    url = images.url if images else file_url(info.path)
-    source = ffmpeg.input(url, **_source_options(info, images), **({} if seconds is None else {"t": seconds}))
+    names = {
+        "<restored>": file_url(video),
+        "<source>": images.url if images else file_url(info.path),
+        "<result>": file_url(result),
+    }
+    restored = ffmpeg.input("<restored>", **_orientation(carriage.details))
+    source = ffmpeg.input("<source>", **_source_options(info, images), **({} if seconds is None else {"t": seconds}))
     chosen = [
         restored["v:0"] if carried.action == "restored" else source[str(carried.source_index)]
         for carried in carriage.streams
     ]
     chosen.append(source["v:9999?"])  # nothing; but ffmpeg-python leaves out inputs from which no stream is taken
     for place in (1, 0):  # of the source among the inputs, whose order is ffmpeg-python's affair
-        node = ffmpeg.output(*chosen, file_url(result), **_output_options(info, carriage, place))
+        node = ffmpeg.output(*chosen, "<result>", **_output_options(info, carriage, place))
         arguments = ffmpeg.get_args(node)
         inputs = [value for key, value in itertools.pairwise(arguments) if key == "-i"]
-        if inputs[place] == url:
+        if inputs[place] == "<source>":
             break
-    run(node, extra=(*_without_stale_tags(carriage), *_timecode(carriage)), purpose=purpose)
+    run(node, names, extra=(*_without_stale_tags(carriage), *_timecode(carriage)), purpose=purpose)
 
 
 def _source_options(info: VideoInfo, images: ImageSequence | None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,18 @@ def file_url(path: Path) -> str:
     return f"file:{path}"
 
 
-def run(node: Any, *, extra: Sequence[str] = (), purpose: str) -> None:  # noqa: ANN401  (ffmpeg-python has no types)
+def run(
+    node: Any,  # noqa: ANN401  (ffmpeg-python has no types)
+    names: Mapping[str, str],
+    *,
+    extra: Sequence[str] = (),
+    purpose: str,
+) -> None:
     """Run what was composed with ffmpeg-python.
 
     Args:
         node: The output node.
+        names: What stands in it for a file, and that file's URL: ffmpeg-python fails on names that are not UTF-8.
         extra: Further options of that output; ffmpeg-python cannot repeat one.
         purpose: What the run is to do, for the error: "write out.mp4".
 
@@ -62,7 +69,7 @@ def run(node: Any, *, extra: Sequence[str] = (), purpose: str) -> None:  # noqa:
         OutputError: The program failed; the message holds its last meaningful line.
     """
     command = [ffmpeg_binary(), "-hide_banner", "-nostdin", "-y", "-v", "error"]
-    *options, target = ffmpeg.compile(node, cmd=command)
+    *options, target = (names.get(argument, argument) for argument in ffmpeg.compile(node, cmd=command))
     done = subprocess.run([*options, *extra, target], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode != 0:
         raise OutputError(f"could not {purpose}: {last_line(done.stderr.decode(errors='replace'))}")

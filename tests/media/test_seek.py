@@ -133,7 +133,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Vide
 @pytest.fixture
 def packets_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The count of the film's packets that were decoded, as its only entry."""
-    module: Any = sys.modules["gpen_video.media.decode"]
+    module: Any = sys.modules["gpen_video.media.pictures"]
     original, count = module._packets, [0]
 
     def counted(*arguments: object) -> Iterator[object]:
