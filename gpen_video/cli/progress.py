@@ -72,6 +72,8 @@ class RunDisplay(_Display):
         """Say what will be done, and what cannot be carried."""
         self._console.note(f"{plan.restorer} and {plan.detector} on {plan.device}, {plan.precision}")
         self._console.note(f"{plan.target}: {plan.codec}, {plan.pix_fmt}")
+        if plan.frames_before:
+            self._console.note(f"going on: {plan.frames_before} frames are finished")
         for lost in plan.lost:
             self.warned(f"not in the result: {lost}")
         for warning in plan.warnings:

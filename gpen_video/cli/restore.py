@@ -95,8 +95,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         )
     if summary.verification is not None:
         print_findings(summary.verification, console)
+    before = f" ({summary.frames_before} by an earlier run)" if summary.frames_before else ""
     console.note(
-        f"{summary.target}: {summary.frames} frames, {summary.faces} faces in {summary.tracks} tracks and "
+        f"{summary.target}: {summary.frames} frames{before}, {summary.faces} faces in {summary.tracks} tracks and "
         f"{summary.shots} shots, {clock(summary.seconds)} ({shares(summary.stage_seconds)})"
     )
 

@@ -177,7 +177,7 @@ class EncodeSettings(_Section):
 class SegmentSettings(_Section):
     """The parts in which a film is restored: each is on disk when it is finished, and a run that is killed goes on."""
 
-    shortest: Annotated[int, Field(ge=1, le=100_000)] = 250
+    shortest: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Frames; a part ends with the first shot that ends after so many."""
     longest: Annotated[int, Field(ge=16, le=100_000)] = 1500
     """Frames; a longer shot is divided. What comes behind is warmed up on the last frames before it."""

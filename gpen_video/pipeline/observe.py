@@ -34,6 +34,8 @@ class RunPlan:
     """Name or file of the weights that see what is in front of a face."""
     embedder: str | None = None
     """Name or file of the weights that know persons apart."""
+    frames_before: int = 0
+    """That an earlier run has finished."""
     warnings: tuple[str, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpen_video.config import ResolvedSettings, Settings
@@ -141,10 +141,10 @@ class _Run:
             side_outputs = extras.side_outputs(reading.behind, carriage.details)
             models = self.models or owned.enter_context(load_models(settings, offline=self.offline))
             plan = _plan(reading, self.target, carriage, models)
-            self.heard.planned(plan)
             basis = run_basis(plan, carriage, settings, extras)
             purpose = Purpose(self.source, self.target, reading.info.expected_frames, basis)
             ledger = owned.enter_context(open_ledger(folder, purpose, resume, self.heard.warned))
+            self.heard.planned(replace(plan, frames_before=ledger.progress.frames))
             decisions = DecisionLog() if extras.records else None
             layers = extras.layers(reading.behind)
             log = FilmLog()
@@ -204,6 +204,9 @@ class _Run:
         """Say, when something stops the run, what it does not cost."""
         try:
             yield
+        except VerificationError:
+            ledger.release()  # it would come out the same
+            raise
         except BaseException:
             if frames := ledger.progress.frames:
                 self.heard.warned(

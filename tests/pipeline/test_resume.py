@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from gpen_video.config import Settings
-from gpen_video.errors import JournalError
+from gpen_video.errors import JournalError, OutputError
 from gpen_video.journal import work_folder_of
 from gpen_video.pipeline import Extras, NoObserver, Progress, RunSummary, restore_video, resume_info
 from tests.cli.command import gpen_video
@@ -137,6 +138,43 @@ def test_resume_info_tells_and_removes(stopped: Path) -> None:
     assert list(stopped.iterdir()) == []
     told = gpen_video("resume-info", target)
     assert told.returncode == 2 and told.stderr.count("\n") == 1
+
+
+def test_the_user_is_told(film: Path, stopped: Path) -> None:
+    command = [film, stopped / "out.mkv", "--resume=require", "-v", f"--report={stopped / 'record.json'}"]
+    options = stopped / "options.toml"
+    options.write_text(
+        "encode = {codec = 'ffv1'}\nsegments = {shortest = 4, longest = 16}\nrestore.steady_detail = 0.5\n"
+    )
+    told = gpen_video(*command, f"--matte={stopped / 'matte.mkv'}", f"--config={options}", "--crf=none")
+    assert told.returncode == 5  # the encoder's preset is another
+    assert "nothing to go on with" in told.stderr and "encode.preset" in told.stderr
+    told = gpen_video(
+        *command, f"--matte={stopped / 'matte.mkv'}", f"--config={options}", "--crf=none", "--set=encode.preset=none"
+    )
+    assert told.returncode == 0, told.stderr
+    assert "going on: 20 frames are finished" in told.stderr
+    assert "38 frames (20 by an earlier run)" in told.stderr
+
+
+class Remover(Stopper):
+    """Takes the storage away."""
+
+    def progressed(self, progress: Progress) -> None:
+        if progress.frames >= self.at and self.folder.exists():
+            shutil.rmtree(self.folder)
+
+    folder = Path()
+
+
+def test_storage_that_vanishes_is_told(film: Path, tmp_path: Path) -> None:
+    watcher = Remover(5)
+    watcher.folder = tmp_path / "share"
+    watcher.folder.mkdir()
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        restore_video(film, watcher.folder / "out.mkv", settings(), observer=watcher)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_settings_start_anew_and_say_why(film: Path, stopped: Path) -> None:
