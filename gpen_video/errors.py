@@ -19,6 +19,7 @@
     ├── OutputError               the result cannot be written                                         exit 5
     │   ├── EncodeError           the encoder refused the settings or a frame
     │   └── JournalError          what an earlier run left cannot be gone on with
+    │       └── InUseError        another run is at work on it
     ├── TrainingError             a training went astray; its last good checkpoint is kept             exit 6
     ├── VerificationError         a result is not what its treatment record says                       exit 7
     ├── BatchError                some films of a batch failed; each is told in its report             exit 8
@@ -107,6 +108,10 @@ class EncodeError(OutputError):
 
 class JournalError(OutputError):
     """What an earlier run left behind cannot be gone on with: damaged, of a newer version, or in use by another run."""
+
+
+class InUseError(JournalError):
+    """Another run is at work on the same result or batch; the message names its process and machine."""
 
 
 class TrainingError(GpenVideoError):

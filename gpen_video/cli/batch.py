@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gpen_video.cli.batch_cluster import add_cluster, cluster
 from gpen_video.cli.parser import Parser, add_loudness
 from gpen_video.errors import JobFileError, UsageError
 
@@ -48,6 +49,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--report-dir", metavar="DIR", type=Path, help="folder of the reports")
     _add_engine(parser)
+    add_cluster(parser)
     _add_watch(parser)
     add_loudness(parser)
     group = parser.add_argument_group("settings")
@@ -102,17 +104,19 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
     devices = device_names(arguments.device) if arguments.device is not None else ()
     folder = arguments.report_dir or default_report_folder(batch.path)
-    options = BatchOptions(
-        workers=arguments.workers or max(1, len(devices)),
-        devices=devices,
-        adopt=arguments.adopt,
-        watch=_hot_folder(arguments, load),
-        report_folder=folder,
-        offline=arguments.offline,
-        command_line=tuple(sys.argv),
-    )
-    with stopped_by_signals() as hurry, BatchDisplay(console) as display:
-        result = run_batch(batch, options, observer=display, hurry=hurry)
+    with cluster(arguments, console) as crew, stopped_by_signals() as hurry:
+        options = BatchOptions(
+            workers=crew.plan.films if crew is not None else arguments.workers or max(1, len(devices)),
+            devices=devices,
+            adopt=arguments.adopt,
+            watch=_hot_folder(arguments, load),
+            report_folder=folder,
+            offline=arguments.offline,
+            command_line=tuple(sys.argv),
+            crew=crew,
+        )
+        with BatchDisplay(console, beside=None if crew is None else crew.line) as display:
+            result = run_batch(batch, options, observer=display, hurry=hurry)
     _conclude(result, folder, console, stopped=hurry.is_asked)
 
 
@@ -138,21 +142,12 @@ def _loader(arguments: argparse.Namespace) -> Callable[[], Batch]:
 def _load(arguments: argparse.Namespace, layers: list[Layer]) -> Batch:
     from dataclasses import replace
 
-    from gpen_video.jobs.job import Batch
     from gpen_video.jobs.job_file import load_batch
 
-    try:
-        batch = load_batch(arguments.jobs, overrides=layers, overwrite=arguments.overwrite)
-    except JobFileError as error:
-        if arguments.watch is None or not all(line.endswith(_NOTHING_YET) for line in str(error).splitlines()):
-            raise
-        return Batch(arguments.jobs.absolute(), ())  # nothing has arrived yet
+    batch = load_batch(arguments.jobs, overrides=layers, overwrite=arguments.overwrite, hot=arguments.watch)
     if arguments.retries is None:
         return batch
     return replace(batch, jobs=tuple(replace(job, retries=arguments.retries) for job in batch.jobs))
-
-
-_NOTHING_YET: Final = "no file is called so"
 
 
 def _hot_folder(arguments: argparse.Namespace, load: Callable[[], Batch]) -> HotFolder | None:

@@ -14,6 +14,7 @@ from gpen_video.cli.console import Console, one_line
 from gpen_video.cli.progress import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from gpen_video.jobs.job import Job
@@ -75,9 +76,9 @@ class _Films:
 class BatchDisplay:
     """Watches a batch (a `BatchObserver`)."""
 
-    def __init__(self, console: Console) -> None:
-        """Draws on the console's standard error."""
-        self._console = console
+    def __init__(self, console: Console, *, beside: Callable[[], str] | None = None) -> None:
+        """Draws on the console's standard error; `beside` says more of all, such as how many workers there are."""
+        self._console, self._beside = console, beside
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -127,11 +128,10 @@ class BatchDisplay:
         self._redraw()
 
     def warned(self, job: Job | None, line: str) -> None:
-        """Print a warning above the lines, once."""
-        text = line if job is None or str(job.source) in line else f"{job.source}: {line}"
-        if text not in self._warned:
-            self._warned.add(text)
-            self._console.warning(text)
+        """Print a warning above the lines; one that many films give, of the first, for reports have them all."""
+        if line not in self._warned or self._console.verbose:
+            self._warned.add(line)
+            self._console.warning(line if job is None or str(job.source) in line else f"{job.source}: {line}")
 
     def retrying(self, job: Job, failure: Failure, seconds: float) -> None:
         """Say why, and when."""
@@ -158,8 +158,7 @@ class BatchDisplay:
             if self._console.verbose:  # of a collection, most are
                 self._console.note(f"{outcome.source}: done before")
         elif failure is None:
-            if not self._console.quiet:
-                self._console.err.print(one_line(_finished_line(outcome)), markup=False, emoji=False, soft_wrap=True)
+            self._console.progress(_finished_line(outcome))
         else:
             self._tell_failure(outcome, failure)
 
@@ -167,8 +166,8 @@ class BatchDisplay:
         word = _WORDS.get(outcome.status, outcome.status)
         named = "" if str(outcome.source) in failure.line else f"{outcome.source}: "
         self._console.warning(f"{named}{word}: {failure.line}")
-        if failure.trace and self._console.verbose:
-            self._console.err.print(failure.trace, markup=False, emoji=False, soft_wrap=True)
+        if failure.trace:
+            self._console.trace(failure.trace)
 
     def _drop(self, target: Path) -> None:
         self._films.at_work.pop(target, None)
@@ -176,7 +175,8 @@ class BatchDisplay:
             self._bar.remove_task(task)
 
     def _redraw(self) -> None:
-        self._bar.update(self._all, completed=self._films.share, said=self._films.line())
+        said = self._films.line() if self._beside is None else f"{self._films.line()}; {self._beside()}"
+        self._bar.update(self._all, completed=self._films.share, said=said)
 
 
 def _finished_line(outcome: Outcome) -> str:

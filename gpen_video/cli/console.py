@@ -1,6 +1,7 @@
 """The only place that prints: results on standard output, everything about the run on standard error.
 
-Progress is drawn where standard error is a terminal; elsewhere, and with ``-q``, only warnings and errors come out.
+Progress is drawn where standard error is a terminal; elsewhere a long run says a line now and then. With ``-q`` only
+warnings and errors come out.
 """
 
 import json
@@ -60,6 +61,16 @@ class Console:
         if self.interactive or self.verbose:
             _print(self.err, one_line(text))
 
+    def progress(self, text: str) -> None:
+        """A line that says how far a long run has got, also where nobody watches; not with ``-q``."""
+        if not self.quiet:
+            _print(self.err, one_line(text))
+
+    def trace(self, text: str) -> None:
+        """Where an error came from, for someone who asked for more."""
+        if self.verbose:
+            _print(self.err, text.rstrip())
+
     def warning(self, text: str) -> None:
         """A line that must be read."""
         _print(self.err, one_line(f"{_PROGRAM}: warning: {text}"))
@@ -70,8 +81,7 @@ class Console:
 
     def internal_error(self, error: Exception) -> None:
         """The line for a fault of the program's own; the traceback only if it was asked for."""
-        if self.verbose:
-            _print(self.err, "".join(traceback.format_exception(error)).rstrip())
+        self.trace("".join(traceback.format_exception(error)))
         what = ": ".join(filter(None, (type(error).__name__, str(error))))
         _print(self.err, one_line(f"{_PROGRAM}: internal error: {what}; please report it, with -v for the traceback"))
 

@@ -49,6 +49,12 @@ class ResolvedSettings:
     sources: Mapping[str, str]
     """Dotted key -> layer name, ``default`` where no layer states it; every setting is listed, in schema order."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.settings, dict(self.sources))  # a read-only mapping cannot be pickled
+
     @classmethod
     def stated(cls, settings: Settings, source: str = "library call") -> "ResolvedSettings":
         """Settings that a program has made: what differs from the default is `source`'s."""
@@ -79,7 +85,7 @@ def resolve(*layers: Layer) -> ResolvedSettings:
         raise ConfigError("; ".join(_explain(detail, merged) for detail in error.errors())) from None
     every = (key for key, _ in _flatten(settings.model_dump()))
     sources = {key: merged[key][1] if key in merged else DEFAULT for key in every}
-    return ResolvedSettings(settings, MappingProxyType(sources))
+    return ResolvedSettings(settings, sources)
 
 
 def parse_assignment(text: str) -> dict[str, Any]:
@@ -106,6 +112,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, an integer of thousands of digits
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not a settings file: lists or tables lie too deep within one another") from None
 
 
 def read_settings_file(path: str | os.PathLike[str]) -> Layer:
@@ -195,7 +203,7 @@ def _drop_replaced_codec(merged: dict[str, tuple[Any, str]], stated: Mapping[str
 def _parse_value(text: str) -> object:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
 

@@ -63,9 +63,6 @@ class Draft:
         if "output" not in templates:  # which has been told
             return
         for index, found in enumerate(self.inputs.films, 1):
-            if not _is_utf8(found.source):
-                problems.add(self.line_of("inputs"), f"{found.source}: its name is not UTF-8; rename it", kind="utf-8")
-                continue
             values: dict[str, Value] = {
                 **found.fields,
                 "root": str(root),
@@ -145,11 +142,3 @@ class Draft:
 
 def _path(root: Path, template: Template, values: Mapping[str, Value]) -> Path:
     return Path(os.path.normpath(root / template.render(values)))
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:  # Python keeps other bytes as lone surrogates
-        return False
-    return True

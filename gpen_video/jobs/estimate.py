@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gpen_video.config import Settings
 from gpen_video.errors import DeviceError, GpenVideoError, WeightsError
@@ -34,6 +34,9 @@ from gpen_video.media import probe
 from gpen_video.media.cut import cut
 from gpen_video.media.sequence import is_pattern
 from gpen_video.types import VideoInfo
+
+if TYPE_CHECKING:
+    from gpen_video.pipeline import KeptModels
 
 T = TypeVar("T")
 
@@ -67,7 +70,7 @@ class Piece:
     """Of all its frames, what goes with pixels."""
     face_seconds: float
     start_seconds: float
-    """Before its first frame: weights, a look at the film, and what comes behind its last."""
+    """Before its first frame and behind its last: a look at the film, a trial of its container, its assembly."""
     bytes: int
     """Result, matte and layer."""
 
@@ -147,10 +150,12 @@ def estimate(
     chosen = _chosen([look for look in looks if look.frames], pieces)
     measured: list[Piece] = []
     failed: list[str] = []
-    with _threads(threads):
+    from gpen_video.pipeline import KeptModels  # not at the top: it loads the networks' library
+
+    with _threads(threads), KeptModels(offline=offline) as kept:
         for look in _told("sample", chosen, on_progress):
             try:
-                measured.append(_piece(look, piece_seconds, offline=offline))
+                measured.append(_piece(look, piece_seconds, kept))
             except (DeviceError, WeightsError):
                 raise
             except GpenVideoError as error:
@@ -185,14 +190,7 @@ class _Look:
 
     @property
     def frames(self) -> int | None:
-        info = self.info
-        if info is None:
-            return None
-        if info.frame_count_from_header:
-            return info.frame_count_from_header
-        if info.duration_from_header is None or info.average_frame_rate is None:
-            return None
-        return round(info.duration_from_header * info.average_frame_rate)
+        return None if self.info is None else self.info.expected_frames
 
     @property
     def pixels(self) -> int:
@@ -232,9 +230,9 @@ def _way(job: Job) -> object:
     )
 
 
-def _piece(look: _Look, seconds: float, *, offline: bool) -> Piece:
+def _piece(look: _Look, seconds: float, kept: "KeptModels") -> Piece:
     """Cut a piece, restore it, and take down what it cost."""
-    from gpen_video.pipeline import restore_video  # not at the top: it loads the networks' library
+    from gpen_video.pipeline import restore_video
 
     job, info = look.job, look.info
     assert info is not None
@@ -258,8 +256,9 @@ def _piece(look: _Look, seconds: float, *, offline: bool) -> Piece:
         )
         settings = _for_a_piece(job.settings.settings)
         piece = cut(info, source, places=_PLACES, frames=frames)
+        models = kept.models(settings)  # as a worker keeps them from film to film, their loading does not count
         begun = time.perf_counter()
-        summary = restore_video(piece, target, settings, offline=offline, extras=extras)
+        summary = restore_video(piece, target, settings, extras=extras, models=models)
         wall = time.perf_counter() - begun
         size = sum(file.stat().st_size for file in result.rglob("*") if file.is_file())
     by_faces = sum(spent for stage, spent in summary.stage_seconds.items() if stage in _OF_FACES)

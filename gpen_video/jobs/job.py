@@ -1,9 +1,8 @@
 """What a batch consists of: films, each with everything that its restoration needs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpen_video.config import ResolvedSettings
 from gpen_video.media.images_out import folder_of
@@ -32,16 +31,6 @@ class Job:
     overwrite: bool = False
     retries: int = 1
     """How often it is tried again after an error that may pass."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What `resolve` says about sources is read-only, and such a mapping cannot be pickled.
-        resolved = self.settings
-        plain = ResolvedSettings(resolved.settings, dict(resolved.sources))
-        return {name: getattr(self, name) for name in self.__slots__} | {"settings": plain}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
 
     @property
     def side_files(self) -> tuple[Path, ...]:

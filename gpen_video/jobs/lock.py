@@ -10,13 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gpen_video.errors import JournalError, OutputError
+from gpen_video.errors import InUseError, OutputError
 
 _LONGEST_NAME = 255  # bytes, of nearly every file system
-
-
-class InUseError(JournalError):
-    """Another run is at work on it."""
 
 
 def lock_path(path: Path) -> Path:

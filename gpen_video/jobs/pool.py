@@ -120,31 +120,37 @@ class Worker:
         theirs.close()  # so that its end is heard
 
 
-def start_workers(count: int, devices: Sequence[str], setup: WorkerSetup) -> list[Worker]:
-    """Start processes; the i-th gets the i-th device, and over again where there are fewer devices."""
-    return [Worker(number, devices[number % len(devices)] if devices else None, setup) for number in range(count)]
+class LocalCrew:
+    """Processes of this machine (a `Crew`)."""
 
+    def __init__(self, devices: Sequence[str] = ()) -> None:
+        """The i-th process gets the i-th device, and over again where there are fewer devices."""
+        self._devices = devices
 
-def heard_from(workers: Iterable[Worker], seconds: float) -> list[Worker]:
-    """The workers that have something to say, or died; after some seconds, none."""
-    by_channel = {worker.channel: worker for worker in workers}
-    if not by_channel:
-        time.sleep(seconds)
-        return []
-    return [by_channel[channel] for channel in wait(list(by_channel), seconds) if isinstance(channel, Connection)]
+    def start(self, count: int, *, offline: bool, command_line: tuple[str, ...]) -> list[Worker]:
+        """Start processes, which share this machine's cores."""
+        setup, devices = WorkerSetup(threads_each(count), offline, command_line), self._devices
+        return [Worker(number, devices[number % len(devices)] if devices else None, setup) for number in range(count)]
 
+    def heard_from(self, workers: Iterable[Worker], seconds: float) -> list[Worker]:
+        """The workers that have something to say, or died; after some seconds, none."""
+        by_channel = {worker.channel: worker for worker in workers}
+        if not by_channel:
+            time.sleep(seconds)
+            return []
+        return [by_channel[channel] for channel in wait(list(by_channel), seconds) if isinstance(channel, Connection)]
 
-def end_workers(workers: Iterable[Worker], at_work: Collection[Worker], hurry: Hurry) -> None:
-    """End those at work cleanly, or at once where somebody is in a hurry or one does not end; the others at once."""
-    workers = list(workers)
-    for worker in at_work:
-        worker.stop()
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until and not hurry.is_great and any(not worker.is_dead for worker in at_work):
-        time.sleep(0.05)
-    for worker in workers:
-        if not worker.is_dead:
-            worker.end_at_once()
+    def end(self, workers: Iterable[Worker], at_work: Collection[Worker], hurry: Hurry) -> None:
+        """End those at work cleanly, or at once where somebody is in a hurry or one does not end; then the others."""
+        workers = list(workers)
+        for worker in at_work:
+            worker.stop()
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until and not hurry.is_great and any(not worker.is_dead for worker in at_work):
+            time.sleep(0.05)
+        for worker in workers:
+            if not worker.is_dead:
+                worker.end_at_once()
 
 
 def _death(exit_code: int | None) -> Failure:

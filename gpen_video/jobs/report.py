@@ -1,13 +1,11 @@
 """Reports of a batch: JSON for each film, and ``report.html``, ``report.json`` and ``report.csv`` for all of them."""
 
 import csv
-import errno
 import hashlib
 import io
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Final
 from gpen_video.errors import OutputError
 from gpen_video.jobs.outcome import BatchResult, Outcome
 from gpen_video.jobs.report_html import html_report
+from gpen_video.whole_file import whole_file
 
 FORMAT: Final = "gpen-video/batch-report/1"
 FILMS: Final = "films"
@@ -78,7 +77,8 @@ class BatchReports:
     def _written(self, path: Path, text: str) -> None:
         """A report that cannot be written stops no film."""
         try:
-            write_whole(path, text)
+            with whole_file(path, overwrite=True, sync=False) as file:
+                file.write(text.encode("utf-8", "backslashreplace"))
         except OutputError as error:
             if not self._complained:
                 self._complained = True
@@ -130,24 +130,6 @@ def batch_data(result: BatchResult) -> dict[str, Any]:
         "counts": {"films": len(result.outcomes), **{status: result.count(status) for status in statuses}},
         "films": [film_data(outcome) | {"report": film_report_name(outcome).as_posix()} for outcome in result.outcomes],
     }
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, replacing the one that is there; whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
-        part.replace(path)
-    except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise OutputError(f"{path}: the report cannot be written: {reason}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _json(value: dict[str, Any]) -> str:

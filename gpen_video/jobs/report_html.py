@@ -90,6 +90,10 @@ def _template() -> Template:
 def _row(number: int, outcome: Outcome, folder: Path) -> _Row:
     figures = outcome.figures
     rate = figures.frames_per_second if figures is not None else None
+
+    def said(line: str) -> str:
+        return printable(line.replace(str(outcome.source), outcome.source.name))  # its folder stands beside it
+
     return _Row(
         number=number,
         status=outcome.status,
@@ -105,8 +109,8 @@ def _row(number: int, outcome: Outcome, folder: Path) -> _Row:
         tracks=f"{figures.tracks:,}" if figures is not None else "",
         time=_clock(figures.seconds) if figures is not None and figures.seconds is not None else "",
         rate=f"{rate:.3g}" if rate is not None else "",
-        message=printable(outcome.failure.line) if outcome.failure is not None else "",
-        warnings=tuple(map(printable, outcome.warnings)),
+        message=said(outcome.failure.line) if outcome.failure is not None else "",
+        warnings=tuple(map(said, outcome.warnings)),
         record=_link(outcome.record, folder) if outcome.record is not None else None,
     )
 

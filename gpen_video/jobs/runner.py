@@ -1,28 +1,29 @@
-"""The local engine: a batch on this machine, film after film, in worker processes."""
+"""A batch, film after film, by worker processes of this machine or by a cluster."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gpen_video import errors
 from gpen_video.config import ResolvedSettings, Settings
 from gpen_video.errors import BatchError, GpenVideoError, OutputError
+from gpen_video.jobs.crew import Crew, CrewWorker
 from gpen_video.jobs.digest import job_digest
 from gpen_video.jobs.fingerprint import Fingerprint, fingerprint
 from gpen_video.jobs.hurry import Hurry
 from gpen_video.jobs.job import Batch, Job
 from gpen_video.jobs.observe import BatchObserver, NoBatchObserver
 from gpen_video.jobs.outcome import SUCCEEDED, UNFINISHED, BatchResult, Failure, Figures, Outcome, Status
-from gpen_video.jobs.pool import Worker, end_workers, heard_from, start_workers, threads_each
+from gpen_video.jobs.pool import LocalCrew
 from gpen_video.jobs.report import BatchReports
 from gpen_video.jobs.retry import Pauses, failure_of
 from gpen_video.jobs.state import BatchState, FinishedFilm, batch_state
 from gpen_video.jobs.triage import is_there, look_at
 from gpen_video.jobs.watch import HotFolder, Unreadable, Watcher
-from gpen_video.jobs.worker import Check, Checked, Failed, Finished, Moved, Warned, WorkerSetup
+from gpen_video.jobs.worker import Check, Checked, Failed, Finished, Moved, Warned
 
 _TICK: Final = 0.2
 """Seconds after which the clock is looked at, where no worker has anything to say."""
@@ -30,10 +31,10 @@ _TICK: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """How a batch is run on this machine."""
+    """How a batch is run."""
 
     workers: int = 1
-    """Films at a time, each in a process of its own."""
+    """Films at a time, each with a worker of its own."""
     devices: tuple[str, ...] = ()
     """One for each worker, and over again; none leaves it to the films' settings."""
     adopt: bool = False
@@ -47,6 +48,8 @@ class BatchOptions:
     pauses: Pauses = field(default_factory=Pauses)
     command_line: tuple[str, ...] = ()
     """For the treatment records."""
+    crew: Crew[Any] | None = None
+    """Who does the work; processes of this machine where it is not said."""
 
 
 def default_report_folder(batch: Path) -> Path:
@@ -125,8 +128,9 @@ class _Run:
         self._batch, self._options, self._state = batch, options, state
         self._observer, self._hurry = observer, hurry
         self._films: dict[Path, _Film] = {}
-        self._workers: list[Worker] = []
-        self._at_work: dict[Worker, _Film] = {}
+        self._crew: Crew[Any] = options.crew or LocalCrew(options.devices)
+        self._workers: Sequence[CrewWorker] = ()
+        self._at_work: dict[CrewWorker, _Film] = {}
         self._watcher = Watcher(options.watch, self._warn) if options.watch is not None else None
         self._next_look = 0.0
         self._started, self._clock = _now(), time.monotonic()
@@ -143,7 +147,7 @@ class _Run:
             while not self._hurry.is_asked and self._is_anything_left():
                 self._look_around()
                 self._begin_what_is_due()
-                for worker in heard_from(self._at_work, _TICK):
+                for worker in self._crew.heard_from(self._at_work, _TICK):
                     self._hear(worker)
                 self._reports.write(self._result, at_leisure=True)
         finally:
@@ -193,10 +197,10 @@ class _Run:
 
     def _start_workers(self, films: int) -> None:
         count = self._options.workers if self._watcher is not None else min(self._options.workers, films)
-        setup = WorkerSetup(threads_each(count), self._options.offline, self._options.command_line)
-        self._workers = start_workers(count, self._options.devices, setup)
+        options = self._options
+        self._workers = self._crew.start(count, offline=options.offline, command_line=options.command_line)
 
-    def _check(self, workers: Iterable[Worker], films: list[_Film]) -> None:
+    def _check(self, workers: Iterable[CrewWorker], films: list[_Film]) -> None:
         asked = set(workers)
         for worker in asked:
             distinct: dict[str, Settings] = {}
@@ -206,7 +210,7 @@ class _Run:
                 distinct.setdefault(repr(networks), settings)
             worker.ask(Check(tuple(distinct.values())))
         while asked and not self._hurry.is_asked:
-            for worker in heard_from(asked, _TICK):
+            for worker in self._crew.heard_from(asked, _TICK):
                 told = worker.hear()
                 if isinstance(told, Failed):
                     raise _as_error(told.failure)
@@ -238,7 +242,7 @@ class _Run:
         for film, worker in zip(due, idle, strict=False):
             self._begin(film, worker)
 
-    def _begin(self, film: _Film, worker: Worker) -> None:
+    def _begin(self, film: _Film, worker: CrewWorker) -> None:
         try:
             self._state.begin(film.job.target, fingerprint(film.job.source), job_digest(film.job), _now_there(film.job))
         except GpenVideoError as error:
@@ -255,7 +259,7 @@ class _Run:
         self._observer.began(film.job, worker.number)
         worker.ask(on_device(film.job, worker.device))
 
-    def _hear(self, worker: Worker) -> None:
+    def _hear(self, worker: CrewWorker) -> None:
         film, told = self._at_work[worker], worker.hear()
         if isinstance(told, Moved):
             self._observer.moved(film.job, told)
@@ -308,7 +312,7 @@ class _Run:
 
     def _stop_workers(self) -> None:
         """End all processes; films under way are stopped, and what their workers said last is heard."""
-        end_workers(self._workers, self._at_work, self._hurry)
+        self._crew.end(self._workers, self._at_work, self._hurry)
         for worker, film in list(self._at_work.items()):
             whole = next((told for told in worker.rest() if isinstance(told, Finished)), None)
             if whole is not None:  # it was done just then
@@ -318,7 +322,7 @@ class _Run:
                 self._end(film, "stopped")
         for worker in self._workers:
             worker.close()
-        self._workers, self._at_work = [], {}
+        self._workers, self._at_work = (), {}
 
     def _warn(self, line: str) -> None:
         self._observer.warned(None, line)

@@ -157,10 +157,7 @@ _ADVICE: Final = "delete it and run with --adopt, which takes over results that 
 
 
 def _read(path: Path) -> tuple[dict[str, Any], ...] | None:
-    try:
-        written = read_journal(path)
-    except JournalError as error:
-        raise JournalError(str(error).replace("start anew with --resume never", _ADVICE)) from error
+    written = read_journal(path, advice=_ADVICE)
     if written is None:
         return None
     if written.header.get("kind") != _KIND:
@@ -169,5 +166,5 @@ def _read(path: Path) -> tuple[dict[str, Any], ...] | None:
 
 
 def _opened(path: Path) -> Journal:
-    written = read_journal(path)
+    written = read_journal(path, advice=_ADVICE)
     return start_journal(path, {"kind": _KIND}) if written is None else go_on(path, written)

@@ -9,19 +9,18 @@ import time
 import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from gpen_video.config import Settings
-from gpen_video.errors import InputError, OutputError
+from gpen_video.errors import InputError, InUseError, OutputError
 from gpen_video.jobs.fingerprint import Fingerprint, fingerprint
 from gpen_video.jobs.job import Job
-from gpen_video.jobs.lock import InUseError, locked
 from gpen_video.jobs.outcome import Failure, Figures
 from gpen_video.jobs.retry import failure_of
-from gpen_video.media.images_out import folder_of
 
 if TYPE_CHECKING:
-    from gpen_video.pipeline import Progress, RunPlan
+    from gpen_video.pipeline import KeptModels, Progress, RunPlan
+    from gpen_video.pipeline.segment_work import SegmentExecutor
 
 _BETWEEN_TELLINGS: Final = 0.2
 """Seconds between two messages of progress."""
@@ -90,6 +89,13 @@ Asked = Check | Job | None
 Told = Checked | Moved | Warned | Finished | Failed
 
 
+class Channel(Protocol):
+    """Takes what a worker has to say."""
+
+    def send(self, told: Told, /) -> None:
+        """Take it; an `OSError` says that nobody is there any more."""
+
+
 def serve(channel: "Connection[Told, Asked]", setup: WorkerSetup) -> None:
     """Answer what comes through the channel until it is closed; what runs in the process.
 
@@ -100,9 +106,12 @@ def serve(channel: "Connection[Told, Asked]", setup: WorkerSetup) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command has it; read when torch is imported
     warnings.simplefilter("ignore")  # what libraries say to programmers
     try:
-        _use_threads(setup.threads)
+        use_threads(setup.threads)
+        from gpen_video.pipeline import KeptModels  # not at the top: it loads the networks' library
+
+        kept = KeptModels(offline=setup.offline)
         while (asked := channel.recv()) is not None:
-            answer = _checked(asked, setup) if isinstance(asked, Check) else _restored(asked, setup, channel)
+            answer = checked(asked, kept) if isinstance(asked, Check) else restored(asked, kept, setup, channel)
             channel.send(answer)
     except (EOFError, ConnectionError, KeyboardInterrupt):
         return  # the parent is gone, or wants no more
@@ -113,7 +122,8 @@ def _stop(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _use_threads(count: int) -> None:
+def use_threads(count: int) -> None:
+    """Let torch and OpenCV use so many."""
     import cv2
     import torch
 
@@ -121,34 +131,45 @@ def _use_threads(count: int) -> None:
     cv2.setNumThreads(count)
 
 
-def _checked(check: Check, setup: WorkerSetup) -> Checked | Failed:
-    from gpen_video.pipeline import load_models
-
+def checked(check: Check, kept: "KeptModels") -> Checked | Failed:
+    """Load the networks that are asked for."""
     try:
-        for settings in check.settings:
-            load_models(settings, offline=setup.offline)
+        for settings in reversed(check.settings):  # so that those of the first film are kept
+            kept.models(settings)
     except Exception as error:
         return Failed(failure_of(error))
     return Checked()
 
 
-def _restored(job: Job, setup: WorkerSetup, channel: "Connection[Told, Asked]") -> Finished | Failed:
+def restored(
+    job: Job, kept: "KeptModels", setup: WorkerSetup, channel: Channel, executor: "SegmentExecutor | None" = None
+) -> Finished | Failed:
+    """Restore a film.
+
+    Args:
+        job: The film.
+        kept: Has its networks.
+        setup: Of the worker.
+        channel: Is told how it goes.
+        executor: Has its segments restored elsewhere.
+    """
     from gpen_video.pipeline import restore_video
 
     try:
         before = fingerprint(job.source)
         _make_folders(job)
-        with locked(folder_of(job.target), str(job.target)):
-            summary = restore_video(
-                job.source,
-                job.target,
-                job.settings,
-                overwrite=job.overwrite,
-                offline=setup.offline,
-                observer=_Teller(channel),
-                extras=job.extras,
-                command_line=setup.command_line,
-            )
+        summary = restore_video(
+            job.source,
+            job.target,
+            job.settings,
+            overwrite=job.overwrite,
+            offline=setup.offline,
+            observer=_Teller(channel),
+            extras=job.extras,
+            command_line=setup.command_line,
+            models=kept.models(job.settings.settings),
+            executor=executor,
+        )
         if fingerprint(job.source) != before:
             raise InputError(f"{job.source} was changed while it was being restored; restore it again with --overwrite")
         figures = Figures(
@@ -162,7 +183,10 @@ def _restored(job: Job, setup: WorkerSetup, channel: "Connection[Told, Asked]") 
     except InUseError as error:
         return Failed(failure_of(error), is_busy=True)
     except Exception as error:
-        return Failed(failure_of(error))
+        failure = failure_of(error)
+        if failure.worth_retrying:  # memory may have run out
+            kept.forget()
+        return Failed(failure)
 
 
 def _make_folders(job: Job) -> None:
@@ -175,7 +199,7 @@ def _make_folders(job: Job) -> None:
 class _Teller:
     """Watches a run (an `Observer`) and tells the parent."""
 
-    def __init__(self, channel: "Connection[Told, Asked]") -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._told = 0.0
         self._warnings: set[str] = set()
@@ -185,7 +209,7 @@ class _Teller:
             self.warned(f"not in the result: {lost}")
         for warning in plan.warnings:
             self.warned(warning)
-        self._tell(Moved(0, plan.info.frame_count_from_header, 0, 0.0))
+        self._tell(Moved(0, plan.info.expected_frames, 0, 0.0))
 
     def progressed(self, progress: "Progress") -> None:
         now = time.monotonic()

@@ -27,6 +27,7 @@ def cut(info: VideoInfo, folder: Path, *, places: Sequence[float], frames: int) 
 
     At each place it begins at the keyframe before. Nothing is decoded. Where groups of pictures are open (in H.264: do
     not begin with an IDR picture), a decoder may lose count at a joint: ``media.tolerant`` reads it up to there.
+    Pictures that the edit list of a MOV cuts off are shown in the piece.
 
     Args:
         info: The film.
@@ -111,15 +112,19 @@ def _piece(
 def _packets_from(
     source: InputContainer, stream: VideoStream, info: VideoInfo, place: float
 ) -> "Iterator[Packet[VideoStream]]":
-    """Packets from the keyframe before a place."""
+    """Packets from the keyframe before a place; from the film's first where a damaged index leads behind the last."""
     tick = as_fraction(stream.time_base) if stream.time_base else info.time_base
     length = info.duration_from_header or Fraction(0)
-    source.seek((stream.start_time or 0) + int(Fraction(place) * length / tick), stream=stream)
-    begun = False
-    for packet in source.demux(stream):
-        begun = begun or packet.is_keyframe
-        if packet.size and begun:
-            yield packet
+    start = stream.start_time or 0
+    for time in (start + int(Fraction(place) * length / tick), start):
+        source.seek(time, stream=stream)
+        begun = False
+        for packet in source.demux(stream):
+            begun = begun or packet.is_keyframe
+            if packet.size and begun:
+                yield packet
+        if begun:
+            return
 
 
 def _time(packet: "Packet[VideoStream]") -> int:

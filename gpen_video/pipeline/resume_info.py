@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpen_video.errors import JournalError, OutputError, UsageError
+from gpen_video.errors import InUseError, OutputError, UsageError
 from gpen_video.journal import WorkFolder, held, read_journal, work_folder_of, work_folders_in
 from gpen_video.pipeline.basis import Value
 from gpen_video.pipeline.ledger import replayed, told
@@ -67,7 +67,7 @@ def remove_work(info: ResumeInfo) -> None:
     """Throw away what is finished of a film.
 
     Raises:
-        JournalError: A run is at work on it.
+        InUseError: A run is at work on it.
         OutputError: It cannot be removed.
     """
     with held(info.folder) as folder, told(info.folder):
@@ -112,5 +112,5 @@ def _is_held(path: Path) -> bool:
     try:
         with held(path):
             return False
-    except JournalError:
+    except InUseError:
         return True

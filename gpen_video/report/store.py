@@ -1,7 +1,6 @@
 """Treatment records on disk: JSON with one row of numbers on each line, whole or not there."""
 
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from gpen_video.errors import OutputError, RecordError
+from gpen_video.errors import RecordError
 from gpen_video.report.record import IN_PIXELS, MAY_BE_NULL, SCHEMA, WHOLE_NUMBERS, Column, TreatmentRecord
 from gpen_video.report.schema import adapter
+from gpen_video.whole_file import whole_file
 
 _FAMILY: Final = SCHEMA.rpartition("/")[0]
 _VERSION: Final = int(SCHEMA.rpartition("/")[2])
@@ -29,16 +29,9 @@ def write_record(record: TreatmentRecord, path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(_json(record))
-            file.write("\n")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: the treatment record cannot be written: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path, overwrite=True) as file:
+        file.writelines(piece.encode() for piece in _json(record))
+        file.write(b"\n")
 
 
 def read_record(path: Path) -> TreatmentRecord:

@@ -11,7 +11,7 @@ import torch
 from gpen_video.errors import IncompatibleWeightsError, OutputError
 from gpen_video.train.machine import Machine
 from gpen_video.train.training import Training
-from gpen_video.train.whole_file import whole_file
+from gpen_video.whole_file import whole_file
 
 NAME = "latest.ckpt"
 CARRY = "carry"

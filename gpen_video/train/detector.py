@@ -23,6 +23,7 @@ from gpen_video.nets.retinaface import DenseFaces, anchors, build_retinaface, de
 from gpen_video.train.composites import Composite, Image, PortraitPyramid, load_portraits, make_composite
 from gpen_video.train.ema import update_average
 from gpen_video.weights.load import read_state
+from gpen_video.whole_file import whole_file
 
 CHECKPOINT_NAME = "detector.ckpt"
 WEIGHTS_NAME = "retinaface-mobile0.25"
@@ -152,9 +153,8 @@ def export_detector(net: nn.Module, path: Path) -> None:
         "config": json.dumps({"arch": "retinaface", "network": "mobile0.25"}),
         "terms": TERMS,
     }
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(save(tensors, metadata))
-    partial.replace(path)
+    with whole_file(path, overwrite=True) as file:
+        file.write(save(tensors, metadata))
 
 
 def _halve(tensor: Tensor) -> Tensor:
@@ -327,15 +327,14 @@ def _load_backbone(student: nn.Module, path: Path) -> None:
 
 
 def _save_checkpoint(state: _State, path: Path) -> None:
-    partial = path.with_name(path.name + ".part")
     content = {
         "step": state.step,
         "student": state.student.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
     }
-    torch.save(content, partial)
-    partial.replace(path)
+    with whole_file(path, overwrite=True) as file:
+        torch.save(content, file)
 
 
 def _resume(state: _State, path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save
 
 from gpen_video.nets.gpen import Gpen
-from gpen_video.train.whole_file import whole_file
+from gpen_video.whole_file import whole_file
 
 FORMAT = "gpen-video/1"
 

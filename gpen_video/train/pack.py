@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gpen_video.errors import InputError
 from gpen_video.geometry import TEMPLATES, compose, scaling
 from gpen_video.train.data import Image, Jitter, Portrait, align, as_crop, decode_image, read_bytes
-from gpen_video.train.whole_file import whole_file
+from gpen_video.whole_file import whole_file
 
 FORMAT: Final = "gpen-video faces/1"
 _INFO_NAME: Final = "pack.json"

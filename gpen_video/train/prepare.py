@@ -36,8 +36,8 @@ from gpen_video.train.data import (
     read_held_out,
     read_index,
 )
-from gpen_video.train.whole_file import whole_file
 from gpen_video.types import Detection
+from gpen_video.whole_file import whole_file
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 LEAST_PORTRAITS: Final = 2

@@ -13,7 +13,7 @@ from gpen_video.errors import InputError
 from gpen_video.restore import Restorer
 from gpen_video.train.data import Crops, FaceSource
 from gpen_video.train.evaluate import DEGRADATIONS, Degradation, as_restorer, degraded_pair, spread
-from gpen_video.train.whole_file import whole_file
+from gpen_video.whole_file import whole_file
 
 Image = NDArray[np.float32]
 Sheet = NDArray[np.uint8]

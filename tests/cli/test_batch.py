@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,8 @@ def test_a_hot_folder_may_be_empty(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "jobs.toml").write_text(JOBS, encoding="utf-8")
     arguments = batch.build_parser().parse_args([str(tmp_path / "jobs.toml"), "--watch", str(tmp_path / "in")])
     assert batch._loader(arguments)().jobs == ()
+    (tmp_path / "in" / "one.mkv").touch()
+    assert [job.source.name for job in batch._loader(arguments)().jobs] == ["one.mkv"]
     shutil.rmtree(tmp_path / "in")
     assert main(["batch", str(tmp_path / "jobs.toml")]) == 2
     assert "no file is called so" in capsys.readouterr().err
@@ -142,8 +145,8 @@ def test_the_display_on_a_terminal(collection: Path, tmp_path: Path) -> None:
         display.moved(job, Moved(20, 40, 1, 2.0))
         display._bar.refresh()
         display.retrying(job, failure, 5.0)
-        display.warned(None, "a [bold]warning")
-        display.warned(None, "a [bold]warning")
+        display.warned(job, "a [bold]warning")
+        display.warned(replace(job, source=Path("other.mkv")), "a [bold]warning")
         display.began(job, 0)
         display.ended(Outcome(job="x", line=1, source=job.source, target=job.target, status="done", figures=figures))
     console.err.file.close()
@@ -161,6 +164,7 @@ def test_few_flags_and_a_new_one_is_a_decision() -> None:
     assert flags == {
         *("--help", "--verbose", "--quiet", "--dry-run", "--overwrite", "--adopt", "--report-dir", "--set"),
         *("--jobs", "--device", "--retries", "--watch", "--settle", "--patience", "--offline"),
+        *("--engine", "--address", "--workers", "--cpus-per-worker", "--gpus-per-worker"),
     }
 
 

@@ -73,6 +73,7 @@ def test_another_codec_than_the_presets() -> None:
                     "--help",
                     "--version",
                     "--overwrite",
+                    "--resume",
                     "--dry-run",
                     "--verbose",
                     "--quiet",

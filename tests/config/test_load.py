@@ -1,4 +1,5 @@
 import math
+import pickle
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,21 @@ def test_settings_file_that_is_not_there(tmp_path: Path) -> None:
         read_settings_file(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_settings_file(tmp_path)
+
+
+def test_resolved_settings_travel_between_processes() -> None:
+    resolved = resolve(Layer("my.toml", {"restore": {"strength": 0.4}}))
+    again = pickle.loads(pickle.dumps(resolved))
+    assert again == resolved
+    assert again.sources["restore.strength"] == "my.toml"
+    for each in (resolved, again):
+        with pytest.raises(TypeError):
+            each.sources["restore.strength"] = "somebody else"
+
+
+def test_tables_within_tables_without_end_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text("x = " + "[" * 5000 + "]" * 5000, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"deep\.toml: .* too deep"):
+        read_settings_file(path)
+    assert parse_assignment("restore.strength=" + "[" * 5000) == {"restore": {"strength": "[" * 5000}}

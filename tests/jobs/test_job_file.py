@@ -147,10 +147,11 @@ def test_awkward_names_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
-def test_a_name_that_is_not_utf8_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_keeps_its_bytes(tmp_path: Path) -> None:
     folder(tmp_path, "in/good.mov")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/in/caf\xe9.mov")).touch()
-    assert errors(tmp_path, one_job()) == [f"2: {tmp_path}/in/caf\\udce9.mov: its name is not UTF-8; rename it"]
+    names = {os.fsencode(job.target.name) for job in load(tmp_path, one_job()).jobs}
+    assert names == {b"good.mkv", b"caf\xe9.mkv"}
 
 
 def test_image_sequences_are_one_input_each(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gpen_video.errors import OutputError
 from gpen_video.jobs.outcome import BatchResult, Failure, Figures, Outcome
-from gpen_video.jobs.report import BatchReports, batch_data, film_report_name, write_whole
+from gpen_video.jobs.report import BatchReports, batch_data, film_report_name
 from gpen_video.jobs.report_html import html_report
 
 FIGURES = Figures(frames=1200, faces=340, tracks=3, shots=4, seconds=60.0)
@@ -67,7 +66,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_at_a_glance() -> None:
-    broken = Failure(kind="ProbeError", line="in/b.mkv: no film", worth_retrying=False)
+    broken = Failure(kind="ProbeError", line="/collection/in/b.mkv: no film", worth_retrying=False)
     some = result(
         outcome("a.mkv", warnings=("colours are not stated",)),
         outcome("b.mkv", status="failed", figures=None, failure=broken, attempts=2, record=None),
@@ -76,7 +75,7 @@ def test_the_page_at_a_glance() -> None:
     text = html_report(some, FOLDER)
     page = Page(text)
     assert "2 of 3 films done, 1 failed" in page.words
-    for said in ("in/b.mkv: no film", "after 2 attempts", "colours are not stated", "1,200", "1:01:01", "20", "2,400"):
+    for said in ("b.mkv: no film", "after 2 attempts", "colours are not stated", "1,200", "1:01:01", "20", "2,400"):
         assert said in page.words
     assert page.loaded == [] and "://" not in text and "url(" not in text, "nothing is fetched"
     assert page.links == ["../out/a.mkv.json", "../out/c.mkv.json"]
@@ -137,15 +136,6 @@ def test_counts_agree_with_the_films() -> None:
     data = batch_data(result(outcome("a"), outcome("b", status="busy"), outcome("c", status="waiting"), finished=False))
     assert data["counts"] == {"films": 3, "done": 1, "busy": 1, "waiting": 1}
     assert (data["finished"], data["succeeded"]) == (False, False)
-
-
-def test_a_report_is_whole_or_the_old_one(tmp_path: Path) -> None:
-    write_whole(tmp_path / "report", "old")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="cannot be written"):
-        write_whole(tmp_path / "folder", "new")
-    assert (tmp_path / "report").read_text(encoding="utf-8") == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "report"]
 
 
 def test_reports_that_cannot_be_written_stop_nothing_and_are_told_once(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 import av
 import pytest
 
-from gpen_video.errors import UnknownWeightsError
+from gpen_video.errors import InUseError, UnknownWeightsError
 from gpen_video.jobs.hurry import Hurry
 from gpen_video.jobs.job import Batch, Job
-from gpen_video.jobs.lock import InUseError, locked
 from gpen_video.jobs.outcome import BatchResult
 from gpen_video.jobs.pool import device_names, threads_each
 from gpen_video.jobs.report import COLUMNS, film_report_name
@@ -23,11 +22,12 @@ from gpen_video.jobs.retry import Pauses
 from gpen_video.jobs.runner import BatchOptions, run_batch
 from gpen_video.jobs.state import batch_state, state_path
 from gpen_video.jobs.worker import Moved
+from gpen_video.journal import held, work_folder_of
 from tests.cli.films import make_film
 from tests.jobs.watching import JOBS, Watching, by_name, written_batch
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-STRANGE = ("plain.mkv", 'it\'s "quoted" & <b>bold.mkv', "two words  ü.mkv")
+STRANGE = ("plain.mkv", 'it\'s "quoted" & <b>bold  ü.mkv')
 VICTIM = "victim.mkv"
 if os.name != "nt":
     STRANGE += ("line\nbreak.mkv",)
@@ -85,7 +85,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
 
     watching.when_moved = kill_once
     options = BatchOptions(workers=2, devices=("cpu",), pauses=Pauses(first=0.1), command_line=("gpen-video", "batch"))
-    with locked(folder / "out" / "held.mkv", "it"):
+    with held(work_folder_of(folder / "out" / "held.mkv")):  # as a run of that one film does
         result = run_batch(batch, options, observer=watching)
     assert killed
     return FirstRun(folder, batch, result, watching)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpen_video.errors import InputError, JournalError, OutputError
+from gpen_video.errors import InputError, InUseError, JournalError, OutputError
 from gpen_video.jobs.digest import job_digest
 from gpen_video.jobs.fingerprint import Fingerprint, fingerprint
-from gpen_video.jobs.lock import InUseError, lock_path, locked
+from gpen_video.jobs.lock import lock_path, locked
 from gpen_video.jobs.outcome import Figures
 from gpen_video.jobs.state import FinishedFilm, batch_state, state_path
 from gpen_video.jobs.triage import look_at

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gpen_video.errors import JournalError, OutputError
+from gpen_video.errors import InUseError, OutputError
 from gpen_video.journal import held, work_folder_of, work_folders_in
 
 HOLD = """
@@ -31,7 +31,7 @@ def holder(path: Path) -> "subprocess.Popen[str]":
 def test_another_process_is_kept_out_until_it_is_killed(tmp_path: Path) -> None:
     path = work_folder_of(tmp_path / "out.mkv")
     with holder(path) as process:
-        with pytest.raises(JournalError, match=rf"another run .*process {process.pid} on ") as caught, held(path):
+        with pytest.raises(InUseError, match=rf"another run .*process {process.pid} on ") as caught, held(path):
             pytest.fail("held twice")
         assert "\n" not in str(caught.value)
         process.kill()

@@ -1,5 +1,8 @@
 """Everything else of the source: streams, chapters, tags, rotation and times in the assembled result."""
 
+import os
+import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -171,6 +174,15 @@ def test_colour_tags_reach_a_container_whose_codec_has_none(tmp_path: Path) -> N
     assert (want.matrix, want.full_range) == ("bt470bg", True)
     restore(source, tmp_path / "out.mkv", FFV1)
     assert probe(tmp_path / "out.mkv").colour == want
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_of_any_bytes(film: Path, tmp_path: Path) -> None:
+    source, target = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9.mkv", b"<source> <result> \xff.mkv"))
+    shutil.copy(film, source)
+    restore(source, target)
+    restore(film, tmp_path / "plain.mkv")
+    assert target.read_bytes() == (tmp_path / "plain.mkv").read_bytes()
 
 
 def test_the_same_input_gives_the_same_bytes(film: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,24 +12,27 @@ from gpen_video.errors import OutputError
 
 
 @contextmanager
-def whole_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """Open a ``.part`` beside the file; it takes the name when the block ends, and is removed when the block fails.
+def whole_file(path: Path, *, overwrite: bool, sync: bool = True) -> Iterator[BinaryIO]:
+    """Open a hidden ``.part`` beside a file; it takes the name when the block ends, and is removed when it fails.
 
     Args:
-        path: the file; its folder must exist.
-        overwrite: whether a file of that name may be replaced.
+        path: The file; its folder must exist.
+        overwrite: Whether a file of that name may be replaced.
+        sync: Bring the content to disk before the name, so that a power cut cannot leave an empty file; takes some
+            milliseconds, which a report that is written again and again can save.
 
     Raises:
-        OutputError: the file exists already or cannot be written, for one on a full disk.
+        OutputError: The file exists already or cannot be written, for one on a full disk.
     """
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name, or replace it with --overwrite")
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")  # short enough for any file system
     try:
         with part.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # the name must not reach the disk before the content
+            if sync:
+                os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
