@@ -29,6 +29,7 @@ Every message is one line that says what is wrong, with which file, and what to 
 `ValueError` or `TypeError`.
 """
 
+import errno
 from typing import ClassVar
 
 
@@ -136,3 +137,10 @@ class ClusterError(GpenVideoError):
     """A cluster cannot be reached, or its workers are lost again and again."""
 
     exit_code = 9
+
+
+def system_reason(error: OSError) -> str:
+    """What the system says is wrong, in the words that all messages use."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    return error.strerror or str(error)

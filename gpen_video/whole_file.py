@@ -1,6 +1,5 @@
 """Files that appear under their name whole or not at all."""
 
-import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from gpen_video.errors import OutputError
+from gpen_video.errors import OutputError, system_reason
 
 
 @contextmanager
@@ -35,7 +34,6 @@ def whole_file(path: Path, *, overwrite: bool, sync: bool = True) -> Iterator[Bi
                 os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise OutputError(f"{path}: cannot be written: {reason}") from error
+        raise OutputError(f"{path}: cannot be written: {system_reason(error)}") from error
     finally:
         part.unlink(missing_ok=True)

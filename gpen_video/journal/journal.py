@@ -5,7 +5,6 @@ says what the journal is about. A line counts when it is written and `os.fsync` 
 or a power cut, can therefore leave a broken end and nothing else, and that end is dropped.
 """
 
-import errno
 import json
 import os
 import zlib
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from gpen_video.errors import JournalError, OutputError
+from gpen_video.errors import JournalError, OutputError, system_reason
 
 FORMAT: Final = "gpen-video/journal/1"
 """What the first line says under ``format``; the number rises with every change that an older reader misunderstands."""
@@ -192,5 +191,4 @@ def _write(descriptor: int, line: bytes) -> None:
 
 
 def _write_error(path: Path, error: OSError) -> OutputError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return OutputError(f"{path}: the journal cannot be written: {'the disk is full' if full else error.strerror}")
+    return OutputError(f"{path}: the journal cannot be written: {system_reason(error)}")

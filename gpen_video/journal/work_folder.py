@@ -1,6 +1,5 @@
 """The hidden folder beside a result in which its run keeps what is finished, and the lock on it."""
 
-import errno
 import hashlib
 import os
 import shutil
@@ -12,7 +11,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from gpen_video.errors import InUseError, OutputError
+from gpen_video.errors import InUseError, OutputError, system_reason
 
 _ENDING: Final = ".gpen-work"
 _LOCK: Final = "lock"
@@ -123,9 +122,7 @@ def _locked(path: Path) -> FileLock:
                 raise OutputError(f"{path.parent}: the folder does not exist; create it first") from error
             continue  # the run that held it has just removed it
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = "the disk is full" if full else error.strerror
-            raise OutputError(f"the folder {path.parent} cannot be written to: {reason}") from error
+            raise OutputError(f"the folder {path.parent} cannot be written to: {system_reason(error)}") from error
         if (path / _LOCK).exists():
             return lock
         lock.release()  # of a file that the run before removed with its folder

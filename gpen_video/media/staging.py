@@ -1,6 +1,5 @@
 """The result under a temporary name beside its own, until it is whole: a file, or the folder of an image sequence."""
 
-import errno
 import os
 import secrets
 import shutil
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-from gpen_video.errors import OutputError, UsageError
+from gpen_video.errors import OutputError, UsageError, system_reason
 from gpen_video.media.assemble import container_of
 from gpen_video.media.images_out import check_folder, folder_of, image_names
 
@@ -97,8 +96,7 @@ def _check_writable(part: Path, *, is_folder: bool) -> None:
         else:
             part.touch(exist_ok=False)
     except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise OutputError(f"the folder {part.parent} cannot be written to: {reason}") from error
+        raise OutputError(f"the folder {part.parent} cannot be written to: {system_reason(error)}") from error
 
 
 def _publish(staged: StagedOutput, *, overwrite: bool) -> None:

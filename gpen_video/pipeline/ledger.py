@@ -1,6 +1,5 @@
 """What of a film is finished and on disk, by its journal; and whether a run may go on with it."""
 
-import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +9,7 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from gpen_video.errors import JournalError, OutputError
+from gpen_video.errors import JournalError, OutputError, system_reason
 from gpen_video.journal import Journal, WorkFolder, Written, go_on, read_journal, start_journal, sync_file, sync_folder
 from gpen_video.pipeline.basis import Value, changed_values
 from gpen_video.pipeline.notes import SegmentNotes, read_notes, write_notes
@@ -318,9 +317,7 @@ def told(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full; free some space and run the same command again" if full else error.strerror
-        raise OutputError(f"{folder} cannot be written to: {reason}") from error
+        raise OutputError(f"{folder} cannot be written to: {system_reason(error)}") from error
 
 
 def segment_name(number: int, kind: str, attempt: str = "") -> str:

@@ -1,13 +1,12 @@
 """A folder that appears under its name whole or not at all."""
 
-import errno
 import secrets
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gpen_video.errors import OutputError
+from gpen_video.errors import OutputError, system_reason
 from gpen_video.media.staging import publish_folder
 
 OwnName = Callable[[str], bool]
@@ -57,5 +56,4 @@ def _told(place: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise OutputError(f"{place} cannot be written: {reason}") from error
+        raise OutputError(f"{place} cannot be written: {system_reason(error)}") from error
