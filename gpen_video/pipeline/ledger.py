@@ -127,9 +127,11 @@ class Progress:
 class Ledger:
     """A film's finished segments, in its work folder; every change is on disk when a method returns."""
 
-    def __init__(self, folder: WorkFolder, journal: Journal, progress: Progress | None = None) -> None:
+    def __init__(self, folder: WorkFolder, journal: Journal, threads: int, progress: Progress | None = None) -> None:
         """See `open_ledger`."""
         self._folder, self._journal = folder, journal
+        self.threads = threads
+        """Of the networks on a CPU, with which the film was begun."""
         self.progress = progress or Progress()
 
     @property
@@ -224,6 +226,8 @@ class Purpose:
     """Of the film, as far as its header tells."""
     basis: Mapping[str, Value]
     """What the work holds for."""
+    threads: int
+    """Of the networks on a CPU, for a film that is begun."""
 
 
 @contextmanager
@@ -254,9 +258,10 @@ def open_ledger(folder: WorkFolder, purpose: Purpose, resume: Resume, tell: Call
             tell(f"{purpose.result}: starting anew, what an earlier run finished is not used: {reason}")
         with told(folder.path):
             folder.clear()
-        ledger = Ledger(folder, start_journal(folder.journal, _header(purpose)))
+        ledger = Ledger(folder, start_journal(folder.journal, _header(purpose)), purpose.threads)
     else:
-        ledger = Ledger(folder, go_on(folder.journal, written), replayed(folder.journal, written))
+        progress = replayed(folder.journal, written)
+        ledger = Ledger(folder, go_on(folder.journal, written), written.header["threads"], progress)
     try:
         if damaged := ledger.drop_damaged():
             numbers = ", ".join(map(str, damaged))
@@ -274,6 +279,7 @@ def _header(purpose: Purpose) -> dict[str, Any]:
         "film": _text(purpose.film.absolute()),
         "result": _text(purpose.result.absolute()),
         "frames": purpose.frames,
+        "threads": purpose.threads,
         "basis": dict(purpose.basis),
     }
 
@@ -284,7 +290,9 @@ def _text(path: Path) -> str:
 
 
 def _is_of_a_film(written: Written) -> bool:
-    return written.header.get("what") == "film" and isinstance(written.header.get("basis"), dict)
+    header = written.header
+    whole = isinstance(header.get("basis"), dict) and isinstance(header.get("threads"), int)
+    return header.get("what") == "film" and whole
 
 
 def replayed(path: Path, written: Written) -> Progress:

@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from gpen_video.config import ResolvedSettings, Settings
 from gpen_video.errors import VerificationError
 from gpen_video.journal import held, work_folder_of
@@ -36,7 +38,7 @@ from gpen_video.pipeline.verification import Verification
 from gpen_video.pipeline.verify import verify
 from gpen_video.pipeline.work import FilmWork
 from gpen_video.report import write_record
-from gpen_video.restore import keep_freed_memory
+from gpen_video.restore import computing_threads, keep_freed_memory
 from gpen_video.types import VideoInfo
 
 _NO_EXTRAS = Extras()
@@ -142,8 +144,10 @@ class _Run:
             models = self.models or owned.enter_context(load_models(settings, offline=self.offline))
             plan = _plan(reading, self.target, carriage, models)
             basis = run_basis(plan, carriage, settings, extras)
-            purpose = Purpose(self.source, self.target, reading.info.expected_frames, basis)
+            threads = torch.get_num_threads()
+            purpose = Purpose(self.source, self.target, reading.info.expected_frames, basis, threads)
             ledger = owned.enter_context(open_ledger(folder, purpose, resume, self.heard.warned))
+            owned.enter_context(computing_threads(ledger.threads))
             self.heard.planned(replace(plan, frames_before=ledger.progress.frames))
             decisions = DecisionLog() if extras.records else None
             layers = extras.layers(reading.behind)
@@ -158,6 +162,7 @@ class _Run:
                 choice=choice,
                 records=extras.records,
                 offline=self.offline,
+                threads=ledger.threads,
             )
             work = FilmWork(film, log, order, ledger, self.heard, self.executor)
             with self._kept(ledger):

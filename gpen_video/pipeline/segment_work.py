@@ -24,6 +24,7 @@ from gpen_video.pipeline.reading import Reading
 from gpen_video.pipeline.record import Recorder
 from gpen_video.pipeline.segment_writer import VIDEO, PictureFile, written_segment
 from gpen_video.pipeline.segments import Segment, Tracked
+from gpen_video.restore import computing_threads
 from gpen_video.types import Frame, FrameFaces, Timestamp, TrackedFace
 
 
@@ -41,6 +42,8 @@ class FilmOrder:
     records: bool
     """Whether a treatment record is wanted."""
     offline: bool
+    threads: int
+    """Of the networks on a CPU: the same everywhere, see `restore.computing_threads`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +105,7 @@ def restore_segment(order: FilmOrder, work: SegmentWork, models: Models, attempt
         GpenVideoError: See `gpen_video.errors`.
     """
     with ExitStack() as owned:
+        owned.enter_context(computing_threads(order.threads))
         decisions = DecisionLog() if order.records else None
         film = Film(order.reading, order.settings, models, owned, None, decisions, order.layers, order.choice)
         segment = work.segment(owned.enter_context(closing(_tracked(order, work))))

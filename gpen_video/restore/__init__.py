@@ -1,6 +1,6 @@
 """Crops to restored faces: the restorer's protocol, GPEN behind it, and the stages that batch and steady."""
 
-from gpen_video.restore.device import Precision, choose_devices, choose_precision
+from gpen_video.restore.device import Precision, choose_devices, choose_precision, computing_threads
 from gpen_video.restore.memory import keep_freed_memory
 from gpen_video.restore.pool import LatentRestorerPool, RestorerPool
 from gpen_video.restore.restorer import GpenRestorer, LatentFilter, LatentRestorer, Restorer
@@ -18,6 +18,7 @@ __all__ = [
     "RestorerPool",
     "choose_devices",
     "choose_precision",
+    "computing_threads",
     "keep_freed_memory",
     "restore_delay",
     "restore_faces",

@@ -1,6 +1,7 @@
 """Which device, and in which precision."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -82,6 +83,20 @@ def _is_fast_in_bf16(device: torch.device) -> bool:
 def dtype_of(precision: Precision) -> torch.dtype:
     """The torch type of a precision."""
     return _DTYPES[precision]
+
+
+@contextmanager
+def computing_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads on the CPU in threads that are started within the block.
+
+    With another number it adds up in another order, so that the last bits of what networks say differ.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gpen_video.config import Settings
 from gpen_video.errors import JournalError, OutputError
@@ -218,6 +219,16 @@ def test_what_is_damaged_is_made_again(
     summary = restore_video(film, stopped / "out.mkv", settings(), extras=extras_at(stopped), observer=watcher)
     assert summary.frames_before == kept
     assert [says in warning for warning in watcher.warnings if says] == ([True] if says else [])
+    assert_same(stopped, whole)
+
+
+def test_it_keeps_to_the_threads_with_which_it_was_begun(film: Path, whole: Whole, stopped: Path) -> None:
+    torch.set_num_threads(1)
+    try:
+        restore_video(film, stopped / "out.mkv", settings(), extras=extras_at(stopped), resume="require")
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(2)
     assert_same(stopped, whole)
 
 
