@@ -28,6 +28,8 @@ noted in a hidden file beside JOBS.toml (.JOBS.toml.state).
 Reports: report.html, report.json and report.csv, and films/ with one for each film, in a folder beside JOBS.toml
 (JOBS-report) or in --report-dir; written as films end.
 
+--engine ray has films, and parts of each film, restored by a cluster, or to try it by a cluster made of this machine.
+
 Ctrl-C stops cleanly: the films at work keep what they have and go on from there in the next run. A second one kills.
 Exit codes: 0 all films are done, 8 some are not (see the report), 130 stopped; others as of gpen-video.
 docs/batch.md describes JOBS.toml, and when a hot folder's films are taken.
