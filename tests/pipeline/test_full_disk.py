@@ -32,6 +32,7 @@ def test_it_is_told_and_gone_on_with(disk: Path, tmp_path: Path) -> None:
     greys = [lot.integers(0, 256, (240, 320), np.uint8) for _ in range(200)]  # that nothing can compress
     film, target = write(tmp_path / "film.mkv", greys, 25), disk / "out.mkv"
     options = ["--codec=ffv1", "--set=segments.shortest=20", "--set=segments.longest=20", "--set=shots.enabled=false"]
+    options += ["--set=detect.every=30"]
     told = gpen_video(film, target, *options)
     *warnings, last = told.stderr.splitlines()
     assert told.returncode == 5, told.stderr
