@@ -49,6 +49,7 @@ def test_before_after(tmp_path: Path) -> None:
     assert (pair[:, :300] == pair[:, -300:]).all()
 
 
+@pytest.mark.slow
 def test_train_on_gpu_needs_torch_numpy_and_opencv_alone(tmp_path: Path) -> None:
     # The lent GPU machine has nothing else. Everything else that is installed here is hidden from the script.
     pack = tmp_path / "faces.pack"

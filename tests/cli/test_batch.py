@@ -109,6 +109,7 @@ def test_a_hot_folder_may_be_empty(tmp_path: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.slow
 def test_ctrl_c_stops_in_an_orderly_way(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     make_film(tmp_path / "in" / "long.mkv", frames=600, width=320, height=240)

@@ -222,6 +222,7 @@ def test_what_a_worker_cannot_do_ends_the_film_as_itself(cluster: ModuleType, fi
         crew.close()
 
 
+@pytest.mark.slow
 def test_without_any_worker_a_film_is_given_up(cluster: ModuleType, films: Path, tmp_path: Path) -> None:
     batch = batch_of(films, tmp_path, "interlaced.mkv")
     plan = Plan(films=1, workers=1, share=Share(64), film_share=Share(0), machines=1)

@@ -94,7 +94,11 @@ def test_the_whole_is_the_source_divided(film: Path, whole: Whole) -> None:
     assert [track["frames"] for track in record["tracks"]] == [[[0, 19]], [[30, 37]]]  # one face through two segments
 
 
-@pytest.mark.parametrize("at", [[5], [17, 18, 25, 31], [FRAMES]], ids=["first", "everywhere", "end"])
+@pytest.mark.parametrize(
+    "at",
+    [pytest.param([5], marks=pytest.mark.slow), [17, 31], [FRAMES]],
+    ids=["first", "twice", "end"],
+)
 def test_stopped_it_goes_on_to_the_same_film(film: Path, whole: Whole, tmp_path: Path, at: list[int]) -> None:
     target, extras = tmp_path / "out.mkv", extras_at(tmp_path)
     for stop in at:
