@@ -248,6 +248,7 @@ def test_weights_that_do_not_load_stop_the_batch_before_anything_is_begun(first:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_stopped_goes_on_next_time(first: FirstRun, tmp_path: Path) -> None:
     shutil.copytree(first.folder / "in", tmp_path / "in", ignore=lambda _, names: set(names) - {VICTIM, "plain.mkv"})
     batch = written_batch(tmp_path)

@@ -149,6 +149,7 @@ def test_only_what_lies_in_the_folder(hot: Watched, tmp_path: Path) -> None:
         assert not watched.holds(tmp_path / "in2" / "a.mkv")
 
 
+@pytest.mark.slow
 def test_a_slowly_written_film_is_restored_when_it_is_whole(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mkv", frames=4, width=64, height=48).read_bytes()
     (tmp_path / "in").mkdir()

@@ -145,6 +145,7 @@ def test_resume_info_tells_and_removes(stopped: Path) -> None:
     assert told.returncode == 2 and told.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_user_is_told(film: Path, stopped: Path) -> None:
     command = [film, stopped / "out.mkv", "--resume=require", "-v", f"--report={stopped / 'record.json'}"]
     options = stopped / "options.toml"
@@ -246,6 +247,7 @@ def test_a_newer_journal_is_left_alone(film: Path, stopped: Path) -> None:
     assert sorted(journal.parent.iterdir()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [("progressive", {"detect": {"every": 3}}), ("interlaced", {"media": {"filters": "hqdn3d=8"}})],

@@ -83,6 +83,7 @@ def test_it_is_the_film_that_is_made_here(
     assert files["here"] == files["there"]
 
 
+@pytest.mark.slow
 def test_a_driver_that_dies_goes_on_behind_its_gaps(
     films: dict[str, Path], processes: ProcessPoolExecutor, tmp_path: Path
 ) -> None:
