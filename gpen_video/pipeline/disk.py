@@ -22,7 +22,7 @@ class DiskWatch:
 
     def __init__(self, ledger: Ledger, info: VideoInfo, encoder: EncoderPlan, warn: Callable[[str], None]) -> None:
         """Guesses at once: see `guessed_bytes`."""
-        self._ledger, self._info, self._warn = ledger, info, warn
+        self._ledger, self._warn = ledger, warn
         self._frames = info.expected_frames
         self._warned = False
         if self._frames is not None:
