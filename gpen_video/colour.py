@@ -13,6 +13,7 @@ Samples are taken as they are: primaries play no part, nor do transfer curves (f
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,15 @@ from gpen_video.types import ColourSpec, PixelFormat
 
 Float32 = NDArray[np.float32]
 
+LUMA_BT601: Final = (0.299, 0.587, 0.114)
+LUMA_BT709: Final = (0.2126, 0.7152, 0.0722)
+"""Weights of R', G', B' in luma, for what measures brightness and knows of no matrix; a film's own: `luma_weights`."""
+
 # Kr and Kb: the weights of red and blue in luma; green has the rest.
 _LUMA_WEIGHTS = {
-    "smpte170m": (0.299, 0.114),
-    "bt470bg": (0.299, 0.114),
-    "bt709": (0.2126, 0.0722),
+    "smpte170m": LUMA_BT601[::2],
+    "bt470bg": LUMA_BT601[::2],
+    "bt709": LUMA_BT709[::2],
     "fcc": (0.30, 0.11),
     "smpte240m": (0.212, 0.087),
     "bt2020nc": (0.2627, 0.0593),

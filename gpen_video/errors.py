@@ -139,8 +139,14 @@ class ClusterError(GpenVideoError):
     exit_code = 9
 
 
-def system_reason(error: OSError) -> str:
-    """What the system says is wrong, in the words that all messages use."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full"
-    return error.strerror or str(error)
+def system_reason(error: Exception) -> str:
+    """What the system says is wrong, in the words that all messages use.
+
+    Args:
+        error: An `OSError`, or an error of FFmpeg's: some of these have the system's numbers but are no `OSError`.
+    """
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; free some space or choose another folder"
+    said = getattr(error, "strerror", None) if isinstance(error, OSError) or number in errno.errorcode else None
+    return str(said or error)

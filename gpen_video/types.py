@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,6 +146,33 @@ class StreamInfo:
     """For display: ``2 channels, 48000 Hz``, ``640x480`` …"""
 
 
+class FilmBytes(Protocol):
+    """An open film, as its bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many, from where it stands; none at its end."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go there, as `io.IOBase.seek` does."""
+
+    def tell(self) -> int:
+        """Where it stands."""
+
+    def close(self) -> None:
+        """Be done with it."""
+
+
+class FilmReader(Protocol):
+    """Reads a film that lies on no disk of this machine; can be pickled."""
+
+    def open(self) -> FilmBytes:
+        """The film from its first byte on.
+
+        Raises:
+            GpenVideoError: It cannot be reached; reading may raise it too.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What is known of the source before a frame is decoded."""
@@ -177,6 +204,8 @@ class VideoInfo:
     first_field: Literal["top", "bottom"] | None = None
     """The field that the first picture is flagged to show first; `None` for a progressive one. Whether that is true,
     `media.fields` finds out."""
+    reader: FilmReader | None = None
+    """Reads the film where it lies on no disk of this machine, and `path` only names it."""
 
     @property
     def expected_frames(self) -> int | None:

@@ -21,7 +21,7 @@ def whole_file(path: Path, *, overwrite: bool, sync: bool = True) -> Iterator[Bi
             milliseconds, which a report that is written again and again can save.
 
     Raises:
-        OutputError: The file exists already or cannot be written, for one on a full disk.
+        OutputError: The file exists already, or by the end, or it cannot be written, for one on a full disk.
     """
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; choose another name, or replace it with --overwrite")
@@ -32,6 +32,8 @@ def whole_file(path: Path, *, overwrite: bool, sync: bool = True) -> Iterator[Bi
             file.flush()
             if sync:
                 os.fsync(file.fileno())
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} appeared meanwhile; it is left as it is")
         part.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {system_reason(error)}") from error

@@ -40,6 +40,14 @@ def test_two_writers_at_once_do_not_mix(tmp_path: Path) -> None:
     assert path.read_bytes() == b"one", "the one that ended last"
 
 
+def test_a_file_that_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(OutputError, match="appeared meanwhile"), whole_file(path, overwrite=False) as file:
+        file.write(b"ours")
+        path.write_bytes(b"theirs")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"theirs"}
+
+
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"old")

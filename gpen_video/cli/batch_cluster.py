@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gpen_video.errors import UsageError
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from gpen_video.cli.console import Console
     from gpen_video.cli.parser import Parser
     from gpen_video.jobs.ray_crew import RayCrew
+    from gpen_video.jobs.storage import Storage
 
-_OPTIONS: Final = ("address", "segment_workers", "cpus_per_worker", "gpus_per_worker")
+_OPTIONS: Final = ("address", "segment_workers", "cpus_per_worker", "gpus_per_worker", "storage")
 
 
 def add_cluster(parser: Parser) -> None:
@@ -35,6 +37,11 @@ def add_cluster(parser: Parser) -> None:
     )
     group.add_argument("--cpus-per-worker", metavar="N", type=_count, help="cores for each; 4 where not said")
     group.add_argument("--gpus-per-worker", metavar="X", type=_share, help="GPUs for each, as 0.25 or 1; 0 for none")
+    group.add_argument(
+        "--storage",
+        metavar="URL",
+        help="through which films and segments go to workers that do not see them: s3://bucket/place, any of fsspec's",
+    )
 
 
 @contextmanager
@@ -56,6 +63,7 @@ def cluster(arguments: argparse.Namespace, console: Console) -> Iterator[RayCrew
     from gpen_video.jobs.ray_cluster import connected, machines_of, plan_of, ray_here
     from gpen_video.jobs.ray_crew import RayCrew
 
+    storage = _storage(arguments.storage) if arguments.storage is not None else None
     with connected(arguments.address, verbose=console.verbose):
         plan = plan_of(
             machines_of(ray_here()),
@@ -69,7 +77,16 @@ def cluster(arguments: argparse.Namespace, console: Console) -> Iterator[RayCrew
             f"cluster: {plan.machines} machines; films at a time: {plan.films}; workers for segments: {plan.workers}, "
             f"each with {plan.share.cpus} cores{gpus}"
         )
-        yield RayCrew(plan, grows=arguments.segment_workers is None)
+        yield RayCrew(plan, grows=arguments.segment_workers is None, storage=storage)
+
+
+def _storage(text: str) -> Storage:
+    """Checked; a folder's name is made absolute, since it means the same to every machine then."""
+    from gpen_video.jobs.storage import Storage
+
+    storage = Storage(text if "://" in text else str(Path(text).absolute()))
+    storage.check()
+    return storage
 
 
 def _count(text: str) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gpen_video.geometry import iou_matrix
-from gpen_video.nets.retinaface import anchors, decode, network_input, suppress_overlaps
+from gpen_video.nets.retinaface import anchors, decode, folded, network_input, suppress_overlaps
 from gpen_video.types import Detection
 
 
@@ -32,7 +32,7 @@ class RetinaFaceDetector:
 
     A box is tight around the face, from brow or hairline to chin, and may reach beyond the picture. What is found in
     a picture does not depend on the pictures that it is batched with, to the last bit: the network always sees batches
-    of one size, which is 1 on a CPU, where more bring nothing.
+    of one size. It does depend on that size.
     """
 
     def __init__(
@@ -49,27 +49,27 @@ class RetinaFaceDetector:
         """Take a trained network.
 
         Args:
-            net: from `nets.retinaface.build_retinaface`, with weights loaded; it is moved to `device`.
+            net: from `nets.retinaface.build_retinaface`, with weights loaded; it is copied.
             device: where the network runs.
             score: least confidence of a detection, 0 to 1.
             nms_iou: of two boxes whose intersection over union is larger than this, the less sure one is dropped.
             vote_iou: boxes that overlap a kept one by as much say, by their scores, where it and its landmarks are;
                 1 lets the surest alone decide, as published.
             min_face: least length of a box's shorter side, in pixels of the picture handed to `detect`.
-            batch: pictures that an accelerator looks at at once.
+            batch: pictures that the network looks at at once; where there are fewer, it sees one of them repeatedly.
 
         Raises:
             ValueError: a number is out of range.
         """
         if not (0 <= score < 1 and 0 < nms_iou <= 1 and 0 < vote_iou <= 1 and min_face >= 0 and batch >= 1):
             raise ValueError(f"out of range: {score = }, {nms_iou = }, {vote_iou = }, {min_face = }, {batch = }")
-        self._net = net.to(device).eval()
+        self._net = folded(net.eval()).to(device)
         self._device = device
         self._score = score
         self._nms_iou = nms_iou
         self._vote_iou = vote_iou
         self._min_face = min_face
-        self._batch = 1 if device.type == "cpu" else batch
+        self._batch = batch
         self._anchors = torch.empty(0, 4)
         self._anchored_size = (0, 0)
 

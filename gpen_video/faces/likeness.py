@@ -8,13 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gpen_video.colour import LUMA_BT601
 from gpen_video.geometry import TEMPLATES, similarity
 from gpen_video.nets.arcface import ARCFACE_112, SIDE, embeddings
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+_LUMA = np.array([LUMA_BT601], np.float32)
 _COARSE = 64
 """Side at which faces are compared: noise is averaged away, and what is finer is the restorer's to make."""
 _FINE, _WIDE = 1.0, 4.0

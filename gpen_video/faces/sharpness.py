@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gpen_video.colour import LUMA_BT601
+
 Float32 = NDArray[np.float32]
 
-_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+_LUMA = np.array([LUMA_BT601], np.float32)
 _SIGMAS = (0.8, 1.6, 3.2)
 """Blurs, in pixels, between which a band lies; the fine band is what the first takes away."""
 _FACE_YX = ((0.22, 0.82), (0.25, 0.75))

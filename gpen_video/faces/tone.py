@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gpen_video.colour import LUMA_BT601
 from gpen_video.types import FrameFaces, MaskedFace
 
 Float32 = NDArray[np.float32]
@@ -27,7 +28,7 @@ _STEADINESS = 0.9
 _RAMP = 1 / 8
 """Most that the weight of chroma changes in one frame, should a track change its mind."""
 _PB_PR = np.array([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)  # ITU-R BT.601-7
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array(LUMA_BT601, np.float32)
 
 
 def chroma_spread(face: MaskedFace) -> float:

@@ -94,7 +94,7 @@ class Draft:
             yield Output(kind, path, path, self.line_of(kind), source)
         if self.is_on("framemd5"):
             for ending in CHECKSUMS:
-                path = film.target.with_name(film.target.name + ending)
+                path = film.place.with_name(film.place.name + ending)
                 yield Output("checksums", path, path, line, source)
 
     def jobs(self, films: Sequence[NamedFilm], overrides: Sequence[Layer], *, overwrite: bool) -> Iterator[Job]:

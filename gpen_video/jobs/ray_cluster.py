@@ -33,6 +33,11 @@ ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 ray.cluster_resources()
 """
 
+FILMS: Final = "films"
+"""The resource by which machines say that they see films and results: ``ray start --resources '{"films": 1}'``."""
+SOME: Final = 0.0001
+"""Of it, for each that follows a film: the least that Ray counts, since it stands for a place and not for work."""
+
 Actor: TypeAlias = Any
 """Ray's handle of an actor: what it can do is known at run time."""
 Reference: TypeAlias = Any
@@ -81,6 +86,8 @@ class Plan:
     """Of each."""
     film_share: Share
     machines: int
+    films_are_marked: bool = False
+    """Whether only some machines see films, and say so; only these follow them."""
 
 
 def plan_of(
@@ -116,11 +123,13 @@ def plan_of(
             f"no machine of the cluster has {share.cpus} cores and {share.gpus:g} GPUs for a worker; ask for less with "
             "--cpus-per-worker and --gpus-per-worker"
         )
-    films = films or max(1, places // 3)
+    seeing = [machine for machine in machines if machine.get(FILMS)]
+    films = films or max(1, min(places // 3, sum(share.fits(machine) for machine in seeing or machines)))
     workers = workers or max(1, places - films)
-    # Where both do not fit, whoever follows a film takes no room from those without whom it does not get on.
-    film_share = share if films + workers <= places else Share(0)
-    return Plan(films, workers, share, film_share, len(machines))
+    # Where both do not fit, whoever follows a film takes no room from those without whom it does not get on; nor where
+    # only some machines will do, which workers for segments may have filled.
+    film_share = share if films + workers <= places and not seeing else Share(0)
+    return Plan(films, workers, share, film_share, len(machines), bool(seeing))
 
 
 def _part(gpus: float, workers: int) -> float:
@@ -178,7 +187,7 @@ def unseen(folder: Path) -> str:
     """What to say where a worker does not find a folder."""
     return (
         f"{folder} is not there on {socket.gethostname()}; films and results must lie where every machine of the "
-        "cluster sees them under the same name"
+        f"cluster sees them under the same name, or where those do that have the resource {FILMS!r}, with --storage"
     )
 
 

@@ -11,11 +11,12 @@ from typing import Final
 from gpen_video.errors import ClusterError
 from gpen_video.jobs.hurry import Hurry
 from gpen_video.jobs.outcome import Failure
-from gpen_video.jobs.ray_cluster import Actor, Plan, Reference, ray_here
+from gpen_video.jobs.ray_cluster import FILMS, SOME, Actor, Plan, Reference, ray_here
 from gpen_video.jobs.ray_desk import DeskSetup, DeskState, SegmentDesk
 from gpen_video.jobs.ray_films import FilmSetup, FilmWorker
 from gpen_video.jobs.ray_segments import Place
 from gpen_video.jobs.retry import failure_of
+from gpen_video.jobs.storage import Storage
 from gpen_video.jobs.worker import Asked, Checked, Failed, Finished, Told, Warned, WorkerSetup
 
 _SPARE: Final = 2
@@ -212,16 +213,19 @@ class RemoteWorker:
 class RayCrew:
     """The workers of a cluster (a `Crew`), of which this process is part already; see `ray_cluster.connected`."""
 
-    def __init__(self, plan: Plan, *, patience: Patience | None = None, grows: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, *, patience: Patience | None = None, grows: bool = False, storage: Storage | None = None
+    ) -> None:
         """Nothing is started yet.
 
         Args:
             plan: How the cluster is shared out.
             patience: With what goes wrong.
             grows: Take in machines that join later.
+            storage: Through which films and segments go to workers for segments, where these do not see them.
         """
         self.plan, self.patience = plan, patience or Patience()
-        self._ray, self._grows = ray_here(), grows
+        self._ray, self._grows, self._storage = ray_here(), grows, storage
         self._setup: FilmSetup | None = None
         self.desk: Actor = None
         """The `SegmentDesk`, from `start` on."""
@@ -234,7 +238,7 @@ class RayCrew:
         """Set up the desk for segments, and have so many films followed at a time; see `Crew`."""
         # As many threads for each, whatever it does: sums of floats, and so pixels, depend on their number.
         setup = WorkerSetup(self.plan.share.cpus, offline, command_line)
-        self._setup = FilmSetup(setup, self.plan.workers + _SPARE, self.patience.lease)
+        self._setup = FilmSetup(setup, self.plan.workers + _SPARE, self.patience.lease, self._storage)
         self.desk = self._new_desk(offline)
         self._state_asked = self.desk.state.remote()  # which has its workers start, too
         self._workers = [RemoteWorker(number, self) for number in range(count)]
@@ -280,7 +284,11 @@ class RayCrew:
         """Somebody who follows films, where there is room."""
         share = self.plan.film_share
         make = self._ray.remote(FilmWorker).options(
-            num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_CALLS
+            num_cpus=share.cpus,
+            num_gpus=share.gpus,
+            max_restarts=0,
+            max_concurrency=_CALLS,
+            resources={FILMS: SOME} if self.plan.films_are_marked else None,
         )
         return make.remote(self._setup, self.desk)
 

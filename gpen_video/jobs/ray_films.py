@@ -18,7 +18,19 @@ from gpen_video.errors import ClusterError, InputError
 from gpen_video.jobs.ray_cluster import Actor, unseen
 from gpen_video.jobs.ray_segments import Place, RayExecutor, prepare_process
 from gpen_video.jobs.retry import failure_of
-from gpen_video.jobs.worker import Asked, Check, Failed, Told, Warned, WorkerSetup, checked, restored, use_threads
+from gpen_video.jobs.storage import Storage
+from gpen_video.jobs.worker import (
+    Asked,
+    Check,
+    Failed,
+    Finished,
+    Told,
+    Warned,
+    WorkerSetup,
+    checked,
+    restored,
+    use_threads,
+)
 
 _LISTENING: Final = 1.0
 """Seconds that a question for news waits for some."""
@@ -33,6 +45,8 @@ class FilmSetup:
     """Segments of a film that may be under way."""
     lease: float
     """Seconds."""
+    storage: Storage | None = None
+    """Through which films and segments go to workers for segments."""
     version: str = __version__
     """Of the program that started it."""
 
@@ -109,11 +123,14 @@ class FilmWorker:
         folder = asked.source.parent
         if not folder.is_dir():
             return Failed(failure_of(InputError(unseen(folder))))
-        executor = RayExecutor(self._desk, self._setup.most, warn=self._warn, look_up=self._look_up)
+        setup = self._setup
+        executor = RayExecutor(self._desk, setup.most, warn=self._warn, look_up=self._look_up, storage=setup.storage)
+        told: Told | None = None
         try:
-            return restored(asked, self._kept, self._setup.worker, self, executor)
+            told = restored(asked, self._kept, setup.worker, self, executor)
+            return told
         finally:
-            executor.close()
+            executor.close(is_whole=isinstance(told, Finished))
 
     def _warn(self, line: str) -> None:
         self.send(Warned(line))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 from gpen_video import __version__
 from gpen_video.errors import ClusterError, GpenVideoError, OutputError
 from gpen_video.jobs.ray_cluster import Actor, Reference, first_line, ray_here, unseen
+from gpen_video.jobs.storage import Storage
 from gpen_video.jobs.worker import use_threads
 
 if TYPE_CHECKING:
-    from gpen_video.pipeline.ledger import Finished
+    from gpen_video.jobs.deposit import Deposit
+    from gpen_video.pipeline.segment_files import Finished
     from gpen_video.pipeline.segment_work import FilmOrder, SegmentWork
 
 _TICK: Final = 0.5
@@ -39,8 +41,17 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What all segments of a film have in common."""
+
+    order: "FilmOrder"
+    deposit: "Deposit | None" = None
+    """Where the film is, and where segments go; `None` where every machine sees the film and its work folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
-    """A segment lies in the film's folder, under names with the attempt in them."""
+    """A segment lies in the film's folder, or in its deposit, under names with the attempt in them."""
 
     finished: "Finished"
     attempt: str
@@ -88,19 +99,21 @@ class SegmentWorker:
         """Restore a segment.
 
         Args:
-            order: Holds the reference of the film's `FilmOrder`.
+            order: Holds the reference of what is `Sent` once a film.
             work: Holds the reference of the `SegmentWork`.
             attempt: See `restore_segment`.
         """
         from gpen_video.pipeline.segment_work import restore_segment
 
         ray = ray_here()
-        what: FilmOrder = ray.get(order[0])
+        sent: Sent = ray.get(order[0])
         segment: SegmentWork = ray.get(work[0])
+        what, deposit = sent.order, sent.deposit
         try:
-            if not what.folder.is_dir():
+            if deposit is None and not what.folder.is_dir():
                 raise OutputError(unseen(what.folder))
-            return Restored(restore_segment(what, segment, self._kept.models(what.settings), attempt), attempt)
+            restore = restore_segment if deposit is None else deposit.restored
+            return Restored(restore(what, segment, self._kept.models(what.settings), attempt), attempt)
         except (GpenVideoError, OSError, MemoryError) as error:
             self._kept.forget()  # memory may have run out
             return Refused.by(error)
@@ -117,7 +130,13 @@ class RayExecutor:
     """Has the segments of one film restored by whichever workers are free (a `SegmentExecutor`)."""
 
     def __init__(
-        self, desk: Actor, most: int, *, warn: Callable[[str], None], look_up: Callable[[], None] = lambda: None
+        self,
+        desk: Actor,
+        most: int,
+        *,
+        warn: Callable[[str], None],
+        look_up: Callable[[], None] = lambda: None,
+        storage: Storage | None = None,
     ) -> None:
         """Begin.
 
@@ -126,22 +145,34 @@ class RayExecutor:
             most: Segments of the film that may be under way, waiting ones included.
             warn: Is told of lost workers.
             look_up: Is called now and then while nothing happens, and may raise.
+            storage: Through which film and segments go, where workers do not see them; `None` where they do.
         """
         self._ray, self._desk, self._most = ray_here(), desk, most
-        self._warn, self._look_up = warn, look_up
-        self._orders: dict[int, list[Reference]] = {}
+        self._warn, self._look_up, self._storage = warn, look_up, storage
+        self._sent: list[Reference] = []
+        self._deposit: Deposit | None = None
         self._under_way: dict[Reference, int] = {}
         """Numbers of segments, by their answers."""
         self._done: deque[Restored] = deque()
+
+    def takes(self, order: "FilmOrder") -> bool:
+        """Whether its segments can go elsewhere: image sequences lie in too many files to go through a storage."""
+        film = order.reading.info.path
+        if self._storage is None or film.is_file():
+            return True
+        self._warn(
+            f"{film} is an image sequence, which is not put into the storage: the machine that follows it restores it"
+        )
+        return False
 
     def submit(self, order: "FilmOrder", work: "SegmentWork") -> None:
         """Send a segment; waits while too many are under way."""
         while len(self._under_way) >= self._most:
             self._gather(_TICK)
-        if id(order) not in self._orders:
-            self._orders = {id(order): [self._ray.put(order)]}
+        if not self._sent:
+            self._sent = [self._ray.put(Sent(order, self._deposited(order)))]
         # In lists, so that the desk passes on where things are and not the things.
-        answer = self._desk.restored.remote(self._orders[id(order)], [self._ray.put(work)])
+        answer = self._desk.restored.remote(self._sent, [self._ray.put(work)])
         self._under_way[answer] = work.number
 
     def finished(self, order: "FilmOrder", *, wait: bool = False) -> "Iterator[Finished]":
@@ -157,16 +188,36 @@ class RayExecutor:
         while self._done or (wait and self._under_way):
             while self._done:
                 done = self._done.popleft()
+                if self._deposit is not None:
+                    self._deposit.fetch(done.finished, done.attempt, order.folder)
                 adopt_segment(order, done.finished, done.attempt)
                 yield done.finished
             if wait:
                 self._gather(_TICK)
 
-    def close(self) -> None:
-        """Let go of what is still under way."""
+    def close(self, *, is_whole: bool) -> None:
+        """Let go of what is still under way, and take out of the storage what nobody needs any more.
+
+        Args:
+            is_whole: Whether the film is finished, so that another run will not need it there.
+        """
         for sent in self._under_way:
             self._ray.cancel(sent)
         self._under_way.clear()
+        if self._deposit is not None:
+            try:
+                self._deposit.clear(with_film=is_whole)
+            except ClusterError as error:
+                self._warn(f"something of the film is left in the storage: {error}")
+
+    def _deposited(self, order: "FilmOrder") -> "Deposit | None":
+        if self._storage is None:
+            return None
+        from gpen_video.jobs.deposit import Deposit
+
+        self._deposit = Deposit.of(self._storage, order)
+        self._deposit.bring_film(order.reading.info.path)
+        return self._deposit
 
     def _gather(self, seconds: float) -> None:
         """Take what has come, or comes in some seconds."""

@@ -12,7 +12,6 @@ from gpen_video.config import ResolvedSettings, Settings
 from gpen_video.errors import BatchError, GpenVideoError, OutputError
 from gpen_video.jobs.crew import Crew, CrewWorker
 from gpen_video.jobs.digest import job_digest
-from gpen_video.jobs.fingerprint import Fingerprint, fingerprint
 from gpen_video.jobs.hurry import Hurry
 from gpen_video.jobs.job import Batch, Job
 from gpen_video.jobs.observe import BatchObserver, NoBatchObserver
@@ -24,6 +23,7 @@ from gpen_video.jobs.state import BatchState, FinishedFilm, batch_state
 from gpen_video.jobs.triage import is_there, look_at
 from gpen_video.jobs.watch import HotFolder, Unreadable, Watcher
 from gpen_video.jobs.worker import Check, Checked, Failed, Finished, Moved, Warned
+from gpen_video.media.fingerprint import Fingerprint, fingerprint, result_fingerprint
 
 _TICK: Final = 0.2
 """Seconds after which the clock is looked at, where no worker has anything to say."""
@@ -329,7 +329,7 @@ class _Run:
 
 
 def _now_there(job: Job) -> Fingerprint | None:
-    return fingerprint(job.target) if job.overwrite and is_there(job.target) else None
+    return result_fingerprint(job.target) if job.overwrite and is_there(job.target) else None
 
 
 def on_device(job: Job, device: str | None) -> Job:

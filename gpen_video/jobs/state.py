@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from gpen_video.errors import JournalError
-from gpen_video.jobs.fingerprint import Fingerprint
 from gpen_video.jobs.lock import locked
 from gpen_video.jobs.outcome import Figures
 from gpen_video.journal import Journal, go_on, read_journal, start_journal
+from gpen_video.media.fingerprint import Fingerprint
 
 _KIND: Final = "batch"
 

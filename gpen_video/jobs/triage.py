@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from gpen_video.errors import InputError
 from gpen_video.jobs.digest import job_digest, same_settings, weights_files
-from gpen_video.jobs.fingerprint import fingerprint
 from gpen_video.jobs.outcome import Figures
-from gpen_video.jobs.state import BatchState, FinishedFilm
+from gpen_video.jobs.state import BatchState, BegunFilm, FinishedFilm
+from gpen_video.media.fingerprint import fingerprint, result_fingerprint
 from gpen_video.media.images_out import folder_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def look_at(job: "Job", state: BatchState, *, adopt: bool) -> Finding:
     Raises:
         InputError: the source, the cue sheet or a weights file cannot be read.
     """
+    if _was_killed_at_its_end(job, state):
+        return Finding("restore")
     if not is_there(job.target):
         taken = None if job.overwrite else next((path for path in job.side_files if path.exists()), None)
         if taken is not None:
@@ -81,18 +83,34 @@ def _not_ours(job: "Job", known: FinishedFilm | None) -> str:
         return "the result was made with other settings"
     if known.source != fingerprint(job.source):
         return "the result was made from another source, or the source was touched since"
-    if known.result != fingerprint(job.target):
+    if known.result != result_fingerprint(job.target):
         return "the result was changed since it was made"
     missing = next((path for path in job.side_files if not path.exists()), None)
     return f"{missing}, which belongs to the result, is missing" if missing is not None else ""
 
 
+def _begun(job: "Job", state: BatchState) -> BegunFilm | None:
+    """What is known of it if it was begun, as it is now, and nothing is known of its end."""
+    begun = state.begun(job.target)
+    same = begun is not None and begun.settings == job_digest(job) and begun.source == fingerprint(job.source)
+    return begun if same else None
+
+
+def _was_killed_at_its_end(job: "Job", state: BatchState) -> bool:
+    """Whether there is only to be gone on with giving names to what is finished, and clearing up."""
+    if _begun(job, state) is None:
+        return False
+    from gpen_video.pipeline.published import Outputs  # not at the top: it loads the networks' library
+
+    return Outputs.of(job.source, job.target, job.extras).are_half_published
+
+
 def _left_by_a_killed_run(job: "Job", state: BatchState) -> FinishedFilm | None:
     """A result that appeared after this batch had begun it, when there was no time to note that it is done."""
-    begun = state.begun(job.target)
-    if begun is None or begun.settings != job_digest(job) or begun.source != fingerprint(job.source):
+    begun = _begun(job, state)
+    if begun is None:
         return None
-    result = fingerprint(job.target)
+    result = result_fingerprint(job.target)
     if result == begun.replaces or not all(path.exists() for path in job.side_files):
         return None
     return FinishedFilm(
@@ -146,7 +164,7 @@ def _proved(job: "Job") -> FinishedFilm | None:
     return FinishedFilm(
         target=job.target,
         source=fingerprint(job.source),
-        result=fingerprint(job.target),
+        result=result_fingerprint(job.target),
         settings=job_digest(job),
         figures=_figures(job),
         warnings=tuple(record.warnings),

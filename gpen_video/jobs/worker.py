@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from gpen_video.config import Settings
 from gpen_video.errors import InputError, InUseError, OutputError
-from gpen_video.jobs.fingerprint import Fingerprint, fingerprint
 from gpen_video.jobs.job import Job
 from gpen_video.jobs.outcome import Failure, Figures
 from gpen_video.jobs.retry import failure_of
+from gpen_video.media.fingerprint import Fingerprint, fingerprint, result_fingerprint
 
 if TYPE_CHECKING:
     from gpen_video.pipeline import KeptModels, Progress, RunPlan
@@ -179,7 +179,7 @@ def restored(
             shots=summary.shots,
             seconds=summary.seconds,
         )
-        return Finished(figures, before, fingerprint(job.target))
+        return Finished(figures, before, result_fingerprint(job.target))
     except InUseError as error:
         return Failed(failure_of(error), is_busy=True)
     except Exception as error:

@@ -58,7 +58,8 @@ class WorkFolder:
         return self.path / _JOURNAL
 
     def clear(self) -> None:
-        """Remove everything but the lock."""
+        """Remove everything but the lock; the journal first, since what it tells of is no longer all there then."""
+        self.journal.unlink(missing_ok=True)
         for entry in self.path.iterdir():
             if entry.name not in (_LOCK, _OWNER):
                 _remove(entry)

@@ -5,6 +5,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from gpen_video.colour import LUMA_BT601
 from gpen_video.faces import FaceEmbedder
 from gpen_video.types import Float32, Float64
 
@@ -38,7 +39,7 @@ class CoarseLooks:
         margin = len(rgb_hwc) // 5  # the face without hair and background
         face = rgb_hwc[margin:-margin, margin:-margin]
         small = cv2.resize(face, (self._side, self._side), interpolation=cv2.INTER_AREA).astype(np.float64)
-        levels = (small @ (0.299, 0.587, 0.114)).ravel()
+        levels = (small @ LUMA_BT601).ravel()
         levels -= levels.mean()
         return np.asarray(levels / max(float(np.linalg.norm(levels)), 1e-6))
 

@@ -1,6 +1,5 @@
 """From frames to a video-only file in which each frame has its own time."""
 
-import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -21,7 +20,7 @@ from av.video.stream import VideoStream
 
 from gpen_video.colour import is_full_range
 from gpen_video.config.schema import EncodeSettings
-from gpen_video.errors import ConfigError, EncodeError, OutputError
+from gpen_video.errors import ConfigError, EncodeError, OutputError, system_reason
 from gpen_video.media import formats
 from gpen_video.media.binary import file_url
 from gpen_video.media.colour_tags import write_tags
@@ -298,11 +297,7 @@ def muxer_options(container: str, time_base: Fraction) -> dict[str, str]:
 
 def write_error(path: Path, error: Exception) -> OutputError:
     """What to tell the user when a file cannot be written."""
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"{path} cannot be written: the disk is full; free some space or choose another folder")
-    reason = os.strerror(number) if isinstance(number, int) and 0 < number < 200 else str(error)
-    return OutputError(f"{path} cannot be written: {reason}")
+    return OutputError(f"{path} cannot be written: {system_reason(error)}")
 
 
 def _codec(name: str) -> av.Codec:

@@ -1,15 +1,14 @@
 """Checksums of every frame beside a film, in the text format of FFmpeg's ``framemd5`` muxer (version 2)."""
 
-import os
-import secrets
 import subprocess
 from fractions import Fraction
 from pathlib import Path
 
-from gpen_video.errors import InputError, OutputError
+from gpen_video.errors import InputError
 from gpen_video.media.binary import ffmpeg_binary, file_url, last_line
 from gpen_video.media.probe import opened
 from gpen_video.media.sequence import find_sequence, frame_rate_of
+from gpen_video.whole_file import whole_file
 
 _WHOLE_NUMBERS = {"u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le", "dbl": "pcm_f64le"}
 
@@ -32,25 +31,12 @@ def write_framemd5(film: Path, sidecar: Path, *, frame_rate: Fraction | None = N
         InputError: It cannot be decoded to its end.
         OutputError: The text file is there already, or cannot be written.
     """
-    if sidecar.exists() and not overwrite:
-        raise OutputError(f"{sidecar} exists already; choose another name, or replace it with --overwrite")
-    part = sidecar.with_name(f".{sidecar.name[:100]}.{secrets.token_hex(4)}.part")
     command = [ffmpeg_binary(), "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-copyts", "-noautorotate"]
-    command += [*_input(film, frame_rate), *_output(film), "-f", "framemd5", file_url(part)]
-    try:
-        part.touch(exist_ok=False)
-        done = subprocess.run([*command, "-y"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    command += [*_input(film, frame_rate), *_output(film), "-f", "framemd5", "pipe:1"]
+    with whole_file(sidecar, overwrite=overwrite) as file:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, check=False)
         if done.returncode != 0:
             raise InputError(f"{film}: no checksums can be made: {last_line(done.stderr.decode(errors='replace'))}")
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())  # the name must not reach the disk before the content
-        if sidecar.exists() and not overwrite:
-            raise OutputError(f"{sidecar} appeared meanwhile; it is left as it is")
-        part.replace(sidecar)
-    except OSError as error:
-        raise OutputError(f"{sidecar} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _input(film: Path, rate: Fraction | None) -> list[str]:

@@ -20,6 +20,7 @@ from gpen_video.errors import ProbeError
 from gpen_video.media import formats
 from gpen_video.media.binary import ffmpeg_binary, file_url
 from gpen_video.media.colour_tags import colour_of, stream_colour
+from gpen_video.media.elsewhere import opened_elsewhere
 from gpen_video.media.field_tags import first_field_of
 from gpen_video.media.image_headers import DpxHeader, tiff_tags
 from gpen_video.media.messages import CARRIERS
@@ -95,9 +96,14 @@ def opened(path: Path, rate: Fraction | None = None) -> Iterator[InputContainer]
 
 @contextmanager
 def opened_source(info: VideoInfo) -> Iterator[InputContainer]:
-    """The film that `info` describes, opened for reading; see `opened`."""
-    with opened(info.path, info.average_frame_rate) as container:
-        yield container
+    """The film that `info` describes, opened for reading; see `opened` and `opened_elsewhere`."""
+    if info.reader is None:
+        with opened(info.path, info.average_frame_rate) as container:
+            yield container
+    else:
+        with opened_elsewhere(info, info.reader) as container:
+            container.flags &= ~_GENERATE_PTS
+            yield container
 
 
 def _open(path: Path) -> InputContainer:

@@ -21,7 +21,7 @@ from gpen_video.media.carriage import Carriage, CarriedStream
 from gpen_video.media.encode import check_encoder
 from gpen_video.media.probe import PictureDetails, picture_details
 from gpen_video.media.side_data import HdrMetadata
-from gpen_video.media.staging import check_target, staged_output
+from gpen_video.media.staging import Announce, check_target, staged_output
 from gpen_video.types import ColourSpec, PixelFormat, VideoInfo
 
 Kind = Literal["matte", "layer"]
@@ -124,7 +124,12 @@ def plan_side_output(
 
 
 def publish_side_output(
-    output: SideOutput, video: Path, *, overwrite: bool = False, folder: Path | None = None
+    output: SideOutput,
+    video: Path,
+    *,
+    overwrite: bool = False,
+    folder: Path | None = None,
+    announce: Announce | None = None,
 ) -> None:
     """Make a matte or layer of its pictures; it appears under its name whole, or not at all.
 
@@ -133,12 +138,14 @@ def publish_side_output(
         video: Its pictures, as `encode.FrameWriter` wrote them with `output.carriage.encoder` and `output.like`.
         overwrite: Whether a file of that name may be replaced.
         folder: See `staging.staged_output`.
+        announce: See there.
 
     Raises:
         UsageError: See `staging.staged_output`.
         OutputError: The file cannot be written.
     """
-    with staged_output(output.path, overwrite=overwrite, source=output.like.path, folder=folder) as staged:
+    source = output.like.path
+    with staged_output(output.path, overwrite=overwrite, source=source, folder=folder, announce=announce) as staged:
         assemble(video, output.like, staged.part, output.carriage)
 
 

@@ -13,6 +13,9 @@ from gpen_video.errors import OutputError, UsageError, system_reason
 from gpen_video.media.assemble import container_of
 from gpen_video.media.images_out import check_folder, folder_of, image_names
 
+Announce = Callable[[Path, Path], None]
+"""Takes a finished part, and the place that it is about to get."""
+
 
 @dataclass(frozen=True, slots=True)
 class StagedOutput:
@@ -25,7 +28,12 @@ class StagedOutput:
 
 @contextmanager
 def staged_output(
-    target: Path, *, overwrite: bool, source: Path | None = None, folder: Path | None = None
+    target: Path,
+    *,
+    overwrite: bool,
+    source: Path | None = None,
+    folder: Path | None = None,
+    announce: Announce | None = None,
 ) -> Iterator[StagedOutput]:
     """Check where the result is to go, then stage it; the target appears whole or not at all.
 
@@ -37,6 +45,7 @@ def staged_output(
         source: The film that is read, which must not be the target.
         folder: A hidden one to write in, if it is on the target's file system; whoever owns it removes what a run that
             is killed leaves there. Else, a hidden file beside the target is written.
+        announce: Is told, just before, of a finished part that is given its name.
 
     Raises:
         UsageError: The target is the source, or its ending is unknown.
@@ -51,6 +60,8 @@ def staged_output(
     try:
         _check_writable(staged.part, is_folder=names is not None)
         yield staged
+        if announce is not None:
+            announce(staged.part, place)
         if names is None:
             _publish(staged, overwrite=overwrite)
         else:

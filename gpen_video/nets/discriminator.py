@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gpen_video.nets.ops import EPSILON, ConvLayer, EqualLinear
-from gpen_video.nets.stylegan2 import channels_at
+from gpen_video.nets.stylegan2 import widths
 
 
 class ResBlock(nn.Module):
@@ -39,7 +39,7 @@ class Discriminator(nn.Module):
         self, size: int, *, channel_multiplier: int = 2, narrow: float = 1.0, group: int | None = None
     ) -> None:
         super().__init__()
-        width = {2**n: channels_at(2**n, channel_multiplier, narrow) for n in range(2, int(math.log2(size)) + 1)}
+        width = widths(size, channel_multiplier, narrow)
         sides = sorted(width, reverse=True)
         self.group = group
         self.convs = nn.Sequential(

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from gpen_video.nets.ops import ConvLayer, EqualLinear, Form
-from gpen_video.nets.stylegan2 import Generator, channels_at, set_form
+from gpen_video.nets.stylegan2 import Generator, set_form, widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,21 @@ class GpenConfig:
     """Width factor everywhere but in the style."""
     style_dim: int = 512
     mapping_layers: int = 8
+
+    def levels(self) -> int:
+        """How often 2 is a factor of the size.
+
+        Raises:
+            ValueError: The size is none that a network can have.
+        """
+        levels = int(math.log2(self.size))
+        if self.size != 2**levels or levels < 3:
+            raise ValueError(f"size {self.size} must be a power of two from 8")
+        return levels
+
+    def widths(self) -> dict[int, int]:
+        """Channels at every resolution from 4 to the size."""
+        return widths(self.size, self.channel_multiplier, self.narrow)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> "GpenConfig":
@@ -77,10 +92,7 @@ class Gpen(nn.Module):
     def __init__(self, config: GpenConfig) -> None:
         super().__init__()
         self.config = config
-        levels = int(math.log2(config.size))
-        if config.size != 2**levels or levels < 3:
-            raise ValueError(f"{config.size = } must be a power of two from 8")
-        width = {2**n: channels_at(2**n, config.channel_multiplier, config.narrow) for n in range(2, levels + 1)}
+        levels, width = config.levels(), config.widths()
         self.generator = Generator(
             config.size,
             channel_multiplier=config.channel_multiplier,

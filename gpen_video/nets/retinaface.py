@@ -5,12 +5,15 @@ decoding are facexlib's own; its import, which pulls in much that detection does
 built.
 """
 
+import copy
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _MEAN_BGR = (104.0, 117.0, 123.0)
 
@@ -38,6 +41,22 @@ def build_retinaface(network: Literal["mobile0.25", "resnet50"] = "mobile0.25") 
         warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
         net: nn.Module = RetinaFace(network_name=network, device=torch.device("cpu"))
     return net.eval()
+
+
+def folded(net: nn.Module) -> nn.Module:
+    """A copy that computes the same in fewer steps: batch normalisation is part of the convolution before it.
+
+    Args:
+        net: from `build_retinaface`, in evaluation mode; it stays as it is.
+    """
+    net = copy.deepcopy(net)
+    for block in [module for module in net.modules() if isinstance(module, nn.Sequential)]:
+        for (_, convolution), (name, norm) in pairwise(list(block.named_children())):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                fused = fuse_conv_bn_eval(convolution, norm)
+                convolution.weight, convolution.bias = fused.weight, fused.bias
+                setattr(block, name, nn.Identity())
+    return net.to(memory_format=torch.channels_last)
 
 
 def network_input(bgr_nhwc: Tensor) -> Tensor:

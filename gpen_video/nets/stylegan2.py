@@ -62,6 +62,11 @@ def channels_at(resolution: int, channel_multiplier: int, narrow: float) -> int:
     return int(base * narrow)
 
 
+def widths(size: int, channel_multiplier: int, narrow: float) -> dict[int, int]:
+    """Width at every resolution of a network, from 4 to `size`, a power of two."""
+    return {2**n: channels_at(2**n, channel_multiplier, narrow) for n in range(2, int(math.log2(size)) + 1)}
+
+
 class Modulation(NamedTuple):
     """What a style does to one convolution of the fast form."""
 
@@ -313,8 +318,7 @@ class Generator(nn.Module):
         self.concatenate = concatenate
         self.form: Form = "plain"
         self._affine: Kept[tuple[Tensor, Tensor]] = Kept()
-        width = {2**n: channels_at(2**n, channel_multiplier, narrow) for n in range(2, self.levels + 1)}
-        self.width = width
+        self.width = width = widths(size, channel_multiplier, narrow)
         seen = 2 if concatenate else 1  # channels that the next layer sees, per channel that a convolution makes
 
         self.style = nn.Sequential(

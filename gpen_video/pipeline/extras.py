@@ -8,6 +8,7 @@ from gpen_video.config import Settings
 from gpen_video.errors import ConfigError, OutputError, UsageError
 from gpen_video.faces import LayerWish, layer_format, matte_format
 from gpen_video.media import PictureDetails, SideOutput, check_side_targets, needs_full_chroma, plan_side_output
+from gpen_video.media.images_out import folder_of
 from gpen_video.pipeline.basis import Value
 from gpen_video.pipeline.choose import Choice, plan_choice
 from gpen_video.pipeline.cue_files import read_cue_sheet
@@ -40,9 +41,12 @@ class Extras:
         return self.report is not None or self.verify
 
     def sidecars(self, target: Path) -> tuple[Path, ...]:
-        """The checksum files of source and result; the two films may have one name, in two folders."""
-        endings = (".source.framemd5", ".framemd5") if self.framemd5 else ()
-        return tuple(target.with_name(target.name + ending) for ending in endings)
+        """The checksum files of source and result; the two films may have one name, in two folders.
+
+        They lie beside the result, which may be a folder of images.
+        """
+        endings, place = (".source.framemd5", ".framemd5") if self.framemd5 else (), folder_of(target)
+        return tuple(place.with_name(place.name + ending) for ending in endings)
 
     def check(self, source: Path, target: Path, *, overwrite: bool) -> None:
         """Check, before anything is read, whether all files may go where they are to go.

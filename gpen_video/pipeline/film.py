@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import dropwhile
-from typing import TypeVar
 
 from gpen_video.config import Settings
 from gpen_video.faces import (
@@ -20,13 +19,13 @@ from gpen_video.faces import (
     track_faces,
 )
 from gpen_video.media import decode, filtered, mark_shots, split_fields
+from gpen_video.pipeline.chain import Chain
 from gpen_video.pipeline.choose import Choice, choose_faces, directed, film_frame
 from gpen_video.pipeline.decisions import DecisionLog
 from gpen_video.pipeline.film_log import FilmLog
 from gpen_video.pipeline.models import Models
 from gpen_video.pipeline.notes import SegmentNotes
 from gpen_video.pipeline.observe import Observer, Progress
-from gpen_video.pipeline.prefetch import prefetch
 from gpen_video.pipeline.reading import Reading
 from gpen_video.pipeline.record import Recorder, compared, recorded
 from gpen_video.pipeline.segments import Segment
@@ -36,8 +35,6 @@ from gpen_video.pipeline.stopwatch import Stopwatch
 from gpen_video.restore import restore_faces, steady_faces
 from gpen_video.streams import closing_upstream
 from gpen_video.types import Frame, FrameFaces, TrackedFace
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -103,15 +100,17 @@ class Film:
             start: Where an earlier run got to; frames from the start of that shot on come out.
         """
         s, reading, start = self._per_picture, self.reading, start or Start()
-        shots = self._stage("shots", mark_shots(self._decoded(start), s.shots, start.marks))
+        chain = self._chain(self.owned)
+        stage = chain.stage
+        shots = stage("shots", mark_shots(self._decoded(start, chain), s.shots, start.marks))
         if self.log is not None:
-            shots = self._own(self.log.noted_frames(shots))
+            shots = chain.own(self.log.noted_frames(shots))
         if start.shot:
-            shots = self._own(_from(shots, start.shot))
+            shots = chain.own(_from(shots, start.shot))
         if reading.first_field:
-            shots = self._stage("split fields", split_fields(shots, reading.first_field))
-        shots = self._thread("decode ahead", shots)
-        detected = self._stage(
+            shots = stage("split fields", split_fields(shots, reading.first_field))
+        shots = chain.thread("decode ahead", shots)
+        detected = stage(
             "detect",
             detect_faces(
                 shots,
@@ -127,7 +126,7 @@ class Film:
             ),
         )
         if self.log is not None:
-            detected = self._own(self.log.noted_faces(detected))
+            detected = chain.own(self.log.noted_faces(detected))
         tracked = track_faces(
             detected,
             s.track,
@@ -138,7 +137,7 @@ class Film:
             pixel=self._pixels_seen_as_one,
             first_id=start.next_id,
         )
-        return self._stage("track", tracked)
+        return stage("track", tracked)
 
     def restored(self, segment: Segment, owned: ExitStack, recorder: Recorder | None = None) -> Generator[LayeredFrame]:
         """Tracked -> crop -> gate -> restore -> steady -> guard -> grain -> mask -> paste -> frames of a segment.
@@ -150,16 +149,17 @@ class Film:
             owned: Closes the stages, the last one first.
             recorder: Notes what is done, for a treatment record.
         """
-        chain = _Chain(self, segment, owned)
-        s, reading, stage = self._per_picture, self.reading, chain.stage
+        s, reading = self._per_picture, self.reading
+        chain, decisions = self._chain(owned), _OwnDecisions(self, segment)
+        stage = chain.stage
         aligner = Aligner(self.models.restorer.size, self.models.template, reading.pixel_aspect)
         tracked = chain.own(self.counted(segment))
         if self.choice is not None:
-            tracked = stage("choose", choose_faces(tracked, self.choice, None, chain.left))
+            tracked = stage("choose", choose_faces(tracked, self.choice, None, decisions.left))
         cropped = stage("crop", crop_faces(tracked, aligner))
         if self.choice is not None:
             cropped = stage("direct", directed(cropped, self.choice))
-        gated = chain.thread("crop ahead", stage("gate", gate_faces(cropped, s.gate, chain.decided)))
+        gated = chain.thread("crop ahead", stage("gate", gate_faces(cropped, s.gate, decisions.decided)))
         restored = stage(
             "restore",
             restore_faces(
@@ -168,7 +168,7 @@ class Film:
         )
         ahead = chain.thread("restore ahead", restored)
         steadied = stage("steady", steady_faces(ahead, strength=s.restore.steady_detail))
-        guarded = stage("guard", guard_faces(steadied, s.guard, self.models.embedder, chain.decided))
+        guarded = stage("guard", guard_faces(steadied, s.guard, self.models.embedder, decisions.decided))
         matched = stage("grain", match_grain(guarded)) if s.blend.grain == "match" else guarded
         masked = stage("mask", mask_faces(matched, s.blend, s.restore.strength, self.models.parser))
         if recorder is not None:
@@ -182,7 +182,7 @@ class Film:
 
     def track_ahead(self, tracked: Generator[FrameFaces[TrackedFace]]) -> Generator[FrameFaces[TrackedFace]]:
         """The tracking pass in a thread of its own, so that it goes on while a segment comes to its end."""
-        return self._thread("track ahead", tracked)
+        return self._chain(self.owned).thread("track ahead", tracked)
 
     def progress(self) -> Progress:
         """Where the film stands."""
@@ -204,18 +204,18 @@ class Film:
     def _skipped(self, picture: int, reason: str, value: float) -> None:
         self._decided(picture, None, reason, value)
 
-    def _decoded(self, start: Start) -> Generator[Frame]:
+    def _decoded(self, start: Start, chain: Chain) -> Generator[Frame]:
         """Decode -> filters, from where the film is gone on with."""
         s, reading = self.settings, self.reading
         warn = self.counts.warnings.append
         # Filters may remember what they saw long ago, so they see all of it again.
         since = () if reading.graph else start.since
-        frames = self._stage("decode", decode(reading.info, tolerant=s.media.tolerant, on_warning=warn, since=since))
+        frames = chain.stage("decode", decode(reading.info, tolerant=s.media.tolerant, on_warning=warn, since=since))
         if not reading.graph:
             return frames
         behind = filtered(frames, reading.graph, reading.info, reading.behind, reading.moments)
-        frames = self._stage("filters", behind)
-        return self._own(_from(frames, start.since[0].index)) if start.since else frames
+        frames = chain.stage("filters", behind)
+        return chain.own(_from(frames, start.since[0].index)) if start.since else frames
 
     def _decided(self, picture: int, track: int | None, reason: str, value: float | None = None) -> None:
         if self.decisions is not None:
@@ -235,16 +235,8 @@ class Film:
     def _per_picture(self) -> Settings:
         return self.reading.per_picture(self.settings)
 
-    def _stage(self, name: str, stream: Generator[T]) -> Generator[T]:
-        return self._own(self.watch.timed(name, self._own(stream)))
-
-    def _thread(self, name: str, stream: Generator[T]) -> Generator[T]:
-        """Let everything upstream run ahead in a thread."""
-        ahead = self._own(prefetch(stream, self.settings.media.prefetch, name))
-        return self._own(self.watch.timed(name, ahead, waits=True))
-
-    def _own(self, stream: Generator[T]) -> Generator[T]:
-        return self.owned.enter_context(closing(stream))
+    def _chain(self, owned: ExitStack) -> Chain:
+        return Chain(owned, self.watch, self.settings.media.prefetch)
 
     def counted(self, segment: Segment) -> Generator[FrameFaces[TrackedFace]]:
         """Its frames and what it looks at; its own are counted."""
@@ -255,24 +247,14 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
-    """The stages of one segment."""
+class _OwnDecisions:
+    """Passes on what is decided about the frames of a segment, and nothing about those that it only sees."""
 
     film: Film
     segment: Segment
-    owned: ExitStack
-
-    def stage(self, name: str, stream: Generator[T]) -> Generator[T]:
-        return self.own(self.film.watch.timed(name, self.own(stream)))
-
-    def thread(self, name: str, stream: Generator[T]) -> Generator[T]:
-        ahead = self.own(prefetch(stream, self.film.settings.media.prefetch, name))
-        return self.own(self.film.watch.timed(name, ahead, waits=True))
-
-    def own(self, stream: Generator[T]) -> Generator[T]:
-        return self.owned.enter_context(closing(stream))
 
     def left(self, frame: int, track: int) -> None:
+        """A face that is not chosen."""
         if self.segment.holds(frame) and self.film.decisions is not None:
             self.film.decisions.add(frame, track, "not chosen")
 

@@ -1,78 +1,40 @@
-"""What of a film is finished and on disk, by its journal; and whether a run may go on with it."""
+"""What of a film is finished, by its journal; and whether a run may go on with it."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from gpen_video.errors import JournalError, OutputError, system_reason
-from gpen_video.journal import Journal, WorkFolder, Written, go_on, read_journal, start_journal, sync_file, sync_folder
+from gpen_video.errors import JournalError
+from gpen_video.journal import Journal, WorkFolder, Written, go_on, read_journal, start_journal, sync_folder
 from gpen_video.pipeline.basis import Value, changed_values
-from gpen_video.pipeline.notes import SegmentNotes, read_notes, write_notes
-from gpen_video.pipeline.segments import Segment
+from gpen_video.pipeline.notes import SegmentNotes, read_notes
+from gpen_video.pipeline.segment_files import NOTES, Finished, Seal, is_whole, sealed, segment_name, told
 
 Resume = Literal["auto", "never", "require"]
 """Go on where an earlier run got to if there is one, or start anew, or refuse to start anew."""
 
-NOTES: Final = "notes"
-"""Kind of the file of `SegmentNotes`; the others are ``video``, ``matte`` and ``layer``."""
-
 
 @dataclass(frozen=True, slots=True)
-class Seal:
-    """By which a finished file is known to be whole."""
+class Named:
+    """By which a file, or folder, is known to be the one that was given its name: no renaming changes these."""
 
+    inode: int
     bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A segment that is on disk."""
-
-    number: int
-    first: int
-    end: int
-    ends_at_cut: bool
-    files: Mapping[str, Seal]
-    """By kind."""
-
-    @property
-    def bytes(self) -> int:
-        """Of all its files."""
-        return sum(seal.bytes for seal in self.files.values())
+    modified_ns: int
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> "Finished":
-        """From its entry in a journal."""
-        files = {kind: Seal(**seal) for kind, seal in entry["files"].items()}
-        return cls(entry["number"], entry["first"], entry["end"], entry["ends_at_cut"], files)
+    def of(cls, path: Path) -> "Named":
+        """Of what is there.
 
-
-def seal_segment(
-    segment: Segment, notes: SegmentNotes, folder: Path, kinds: Iterable[str], attempt: str = ""
-) -> Finished:
-    """Write a segment's notes, and bring all its files to disk.
-
-    Args:
-        segment: Used up.
-        notes: Of it.
-        folder: The work folder.
-        kinds: Of the other files, which have been written.
-        attempt: See `segment_name`.
-
-    Raises:
-        OutputError: They cannot be written.
-    """
-    assert segment.end is not None
-    with told(folder):
-        write_notes(notes, folder / segment_name(segment.number, NOTES, attempt))
-        files = {kind: _sealed(folder / segment_name(segment.number, kind, attempt)) for kind in (*kinds, NOTES)}
-    return Finished(segment.number, segment.first, segment.end, segment.ends_at_cut, files)
+        Raises:
+            OSError: Nothing is.
+        """
+        found = path.lstat()
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 @dataclass(slots=True)
@@ -85,6 +47,8 @@ class Progress:
     """Whether these are all segments of the film."""
     joined: dict[str, Seal] = field(default_factory=dict)
     """Kinds of which the segments have been put together, and are gone."""
+    named: dict[str, Named] = field(default_factory=dict)
+    """Outputs that are finished, and have their names or were about to get them; by path."""
 
     @property
     def segments(self) -> list[Finished]:
@@ -106,6 +70,8 @@ class Progress:
                 self.is_whole = True
             case "joined":
                 self.joined[entry["kind"]] = Seal(entry["bytes"], entry["sha256"])
+            case "named":
+                self.named[entry["path"]] = Named(entry["inode"], entry["bytes"], entry["modified_ns"])
             case "dropped":
                 for number in entry["segments"]:
                     del self.finished[number]
@@ -148,7 +114,7 @@ class Ledger:
         return self._folder.path / _joined_name(kind)
 
     def finish(self, finished: Finished) -> None:
-        """Count a segment as finished whose files are on disk; see `seal_segment`.
+        """Count a segment as finished whose files are on disk; see `segment_files.seal_segment`.
 
         Raises:
             OutputError: That cannot be written.
@@ -168,11 +134,25 @@ class Ledger:
             OutputError: It cannot be brought to disk.
         """
         with told(self._folder.path):
-            seal = _sealed(self.joined_file(kind))
+            seal = sealed(self.joined_file(kind))
             sync_folder(self._folder.path)
         self._append({"what": "joined", "kind": kind, **asdict(seal)})
         for number in self.progress.finished:
             self.file(number, kind).unlink(missing_ok=True)
+
+    def announce(self, part: Path, path: Path) -> None:
+        """Note that a finished output is about to be given its name.
+
+        Args:
+            part: It, under the name that it has.
+            path: Its place.
+
+        Raises:
+            OutputError: That cannot be written.
+        """
+        with told(self._folder.path):
+            named = Named.of(part)
+        self._append({"what": "named", "path": path_text(path), **asdict(named)})
 
     def notes_of(self, number: int) -> SegmentNotes:
         """Of a finished segment.
@@ -191,7 +171,7 @@ class Ledger:
         damaged = {
             number
             for name, (numbers, seal) in self.progress.files().items()
-            if not _is_whole(self._folder.path / name, seal)
+            if not is_whole(self._folder.path / name, seal)
             for number in numbers
         }
         if damaged:
@@ -276,17 +256,17 @@ def open_ledger(folder: WorkFolder, purpose: Purpose, resume: Resume, tell: Call
 def _header(purpose: Purpose) -> dict[str, Any]:
     return {
         "what": "film",
-        "film": _text(purpose.film.absolute()),
-        "result": _text(purpose.result.absolute()),
+        "film": path_text(purpose.film),
+        "result": path_text(purpose.result),
         "frames": purpose.frames,
         "threads": purpose.threads,
         "basis": dict(purpose.basis),
     }
 
 
-def _text(path: Path) -> str:
-    """With broken bytes written out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def path_text(path: Path) -> str:
+    """A path as the journal has it: absolute, with broken bytes written out."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
 
 
 def _is_of_a_film(written: Written) -> bool:
@@ -319,37 +299,5 @@ def _why_not(written: Written | None, basis: Mapping[str, Value]) -> str | None:
     return f"it was made with {', '.join(changes)}" if changes else None
 
 
-@contextmanager
-def told(folder: Path) -> Iterator[None]:
-    """Make a user's error of what the system says when something cannot be written there."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written to: {system_reason(error)}") from error
-
-
-def segment_name(number: int, kind: str, attempt: str = "") -> str:
-    """The name of a file of a segment; one that a worker makes is first called by its attempt too."""
-    name = f"{number:05}.{kind}"
-    return f"{name}.{attempt}" if attempt else name
-
-
 def _joined_name(kind: str) -> str:
     return f"joined.{kind}"
-
-
-def _sealed(path: Path) -> Seal:
-    sync_file(path)
-    return _seal_of(path)
-
-
-def _seal_of(path: Path) -> Seal:
-    with path.open("rb") as file:
-        return Seal(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _is_whole(path: Path, seal: Seal) -> bool:
-    try:
-        return _seal_of(path) == seal
-    except OSError:
-        return False

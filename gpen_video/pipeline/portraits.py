@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gpen_video.colour import LUMA_BT601
 from gpen_video.errors import OutputError
 from gpen_video.faces import Aligner
 from gpen_video.geometry import TEMPLATES, apply, compose, corners, hull_box, invert, scaling, upright_from_coded
@@ -31,7 +32,7 @@ _SHARP = 0.25
 """Root mean square of the slope, in standard deviations of brightness a pixel, that counts for half sharp."""
 _BETTER = 1.01
 """A picture must be better by so much to replace one: of equals, the first is taken."""
-_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # ITU-R BT.601-7
+_LUMA = np.array([LUMA_BT601], np.float32)
 _TEMPLATE = "gpen"
 
 

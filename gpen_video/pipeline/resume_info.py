@@ -8,7 +8,8 @@ from typing import Any
 from gpen_video.errors import InUseError, OutputError, UsageError
 from gpen_video.journal import WorkFolder, held, read_journal, work_folder_of, work_folders_in
 from gpen_video.pipeline.basis import Value
-from gpen_video.pipeline.ledger import replayed, told
+from gpen_video.pipeline.ledger import replayed
+from gpen_video.pipeline.segment_files import told
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 import torch
 
 from gpen_video.config import ResolvedSettings, Settings
-from gpen_video.errors import VerificationError
-from gpen_video.journal import held, work_folder_of
+from gpen_video.errors import InputError, VerificationError
+from gpen_video.journal import held
 from gpen_video.media import (
     Carriage,
     SideOutput,
     assemble,
     check_target,
-    place_of_result,
     plan_carriage,
     probe,
     publish_side_output,
@@ -29,6 +29,7 @@ from gpen_video.pipeline.film_log import FilmLog
 from gpen_video.pipeline.ledger import Ledger, Purpose, Resume, open_ledger
 from gpen_video.pipeline.models import Models, load_models
 from gpen_video.pipeline.observe import NoObserver, Observer, Progress, RunPlan, RunSummary
+from gpen_video.pipeline.published import Outputs
 from gpen_video.pipeline.reading import Reading, plan_reading
 from gpen_video.pipeline.run_basis import run_basis
 from gpen_video.pipeline.segment_work import FilmOrder, SegmentExecutor
@@ -134,10 +135,11 @@ class _Run:
 
     def run(self, resume: Resume) -> RunSummary:
         settings, extras = self.resolved.settings, self.extras
-        check_target(self.target, source=self.source, overwrite=self.overwrite)
-        extras.check(self.source, self.target, overwrite=self.overwrite)
-        place = work_folder_of(place_of_result(self.target, self.source))
-        with held(place) as folder, ExitStack() as owned:
+        outputs, may_replace = Outputs.of(self.source, self.target, extras), self.overwrite
+        if resume != "never" and outputs.are_half_published:
+            self.overwrite = True
+        self._check_names()
+        with held(outputs.work_folder) as folder, ExitStack() as owned:
             reading, carriage = _looked_at(self.source, self.target, settings)
             choice = extras.choice(reading.info, settings, offline=self.offline)
             side_outputs = extras.side_outputs(reading.behind, carriage.details)
@@ -147,6 +149,9 @@ class _Run:
             threads = torch.get_num_threads()
             purpose = Purpose(self.source, self.target, reading.info.expected_frames, basis, threads)
             ledger = owned.enter_context(open_ledger(folder, purpose, resume, self.heard.warned))
+            if self.overwrite != may_replace and not ledger.progress.named:  # it was made with other settings, say
+                self.overwrite = may_replace
+                self._check_names()
             owned.enter_context(computing_threads(ledger.threads))
             self.heard.planned(replace(plan, frames_before=ledger.progress.frames))
             decisions = DecisionLog() if extras.records else None
@@ -168,19 +173,31 @@ class _Run:
             with self._kept(ledger):
                 work.restore()
                 verification = self._publish(work, plan, carriage, side_outputs)
+            try:
+                self._write_checksums(reading.info.average_frame_rate)
+            except InputError:
+                ledger.release()  # it would end the same way
+                raise
             ledger.release()
-        for film_path, sidecar in zip((self.source, self.target), extras.sidecars(self.target), strict=False):
-            rate = reading.info.average_frame_rate
-            write_framemd5(film_path, sidecar, frame_rate=rate, overwrite=self.overwrite)
         return _summary(film, self.target, verification)
+
+    def _write_checksums(self, rate: Fraction | None) -> None:
+        for film, sidecar in zip((self.source, self.target), self.extras.sidecars(self.target), strict=False):
+            write_framemd5(film, sidecar, frame_rate=rate, overwrite=self.overwrite)
+
+    def _check_names(self) -> None:
+        check_target(self.target, source=self.source, overwrite=self.overwrite)
+        self.extras.check(self.source, self.target, overwrite=self.overwrite)
 
     def _publish(
         self, work: FilmWork, plan: RunPlan, carriage: Carriage, side_outputs: Mapping[str, SideOutput]
     ) -> Verification | None:
         """Assemble, prove if asked for, and give everything its name."""
         record = verification = None
-        folder = work.ledger.folder
-        with staged_output(self.target, source=self.source, overwrite=self.overwrite, folder=folder) as staged:
+        folder, announce = work.ledger.folder, work.ledger.announce
+        with staged_output(
+            self.target, source=self.source, overwrite=self.overwrite, folder=folder, announce=announce
+        ) as staged:
             pictures = work.join()
             assemble(pictures[VIDEO], work.film.reading.behind, staged.part, carriage)
             if self.extras.records:
@@ -199,7 +216,7 @@ class _Run:
                     raise VerificationError(f"{self.target} was not written: {verification.failure}")
             # Matte and layer appear only when the result itself is whole and proved.
             for kind, output in side_outputs.items():
-                publish_side_output(output, pictures[kind], overwrite=self.overwrite, folder=folder)
+                publish_side_output(output, pictures[kind], overwrite=self.overwrite, folder=folder, announce=announce)
         if record is not None and self.extras.report is not None:
             write_record(record, self.extras.report)
         return verification

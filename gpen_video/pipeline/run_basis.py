@@ -4,15 +4,16 @@ import torch
 
 from gpen_video.config import Settings
 from gpen_video.media import Carriage
+from gpen_video.media.fingerprint import fingerprint
 from gpen_video.media.versions import ffmpeg_versions
-from gpen_video.pipeline.basis import Value, film_fingerprint, setting_values
+from gpen_video.pipeline.basis import Value, setting_values
 from gpen_video.pipeline.extras import Extras
 from gpen_video.pipeline.observe import RunPlan
 from gpen_video.pipeline.treatment import networks_used
 from gpen_video.report import tool_used
 from gpen_video.weights import locate
 
-_BESIDE = {"media.prefetch", "media.tolerant", "detect.batch", "restore.device", "restore.batch", "restore.max_wait"}
+_BESIDE = {"media.prefetch", "media.tolerant", "restore.device", "restore.batch", "restore.max_wait"}
 """Settings of speed, and the one that says where a damaged film ends."""
 
 
@@ -27,7 +28,7 @@ def run_basis(plan: RunPlan, carriage: Carriage, settings: Settings, extras: Ext
         ConfigError: The cue sheet cannot be read.
     """
     tool, encoder = tool_used(ffmpeg_versions()), carriage.encoder
-    film = film_fingerprint(plan.info.path)
+    film = fingerprint(plan.info.path)
     devices = {torch.device(name).type for name in plan.device.split(",")}
     weights = {
         f"weights ({role})": "none" if name is None else f"{name} {locate(name, offline=True).sha256[:16]}"
@@ -36,7 +37,7 @@ def run_basis(plan: RunPlan, carriage: Carriage, settings: Settings, extras: Ext
     return {
         "gpen-video": tool.version,
         **tool.libraries,
-        "the film's bytes": film.bytes,
+        "the film's bytes": film.size,
         "the film's sample": film.sample_sha256[:16],
         **setting_values(settings, type(settings).model_fields, _BESIDE),
         "device": " ".join(sorted(devices)),

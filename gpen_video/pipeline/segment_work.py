@@ -17,11 +17,11 @@ from gpen_video.pipeline.choose import Choice
 from gpen_video.pipeline.decisions import DecisionLog, DecisionRun, joined_runs
 from gpen_video.pipeline.film import Film
 from gpen_video.pipeline.film_log import Trace
-from gpen_video.pipeline.ledger import Finished, seal_segment, segment_name, told
 from gpen_video.pipeline.models import Models
 from gpen_video.pipeline.notes import SegmentNotes
 from gpen_video.pipeline.reading import Reading
 from gpen_video.pipeline.record import Recorder
+from gpen_video.pipeline.segment_files import Finished, seal_segment, segment_name, told
 from gpen_video.pipeline.segment_writer import VIDEO, PictureFile, written_segment
 from gpen_video.pipeline.segments import Segment, Tracked
 from gpen_video.restore import computing_threads
@@ -79,6 +79,9 @@ class SegmentWork:
 
 class SegmentExecutor(Protocol):
     """Has segments restored elsewhere."""
+
+    def takes(self, order: FilmOrder) -> bool:
+        """Whether those of this film can be; asked once a film."""
 
     def submit(self, order: FilmOrder, work: SegmentWork) -> None:
         """Have a segment restored; waits while as many as may be are under way."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gpen_video.config import Settings
-from gpen_video.pipeline.basis import Value, changed_values, film_fingerprint, setting_values, shown_name
+from gpen_video.media.fingerprint import fingerprint
+from gpen_video.pipeline.basis import Value, changed_values, setting_values, shown_name
 from gpen_video.report import tool_used
 from gpen_video.types import VideoInfo
 from gpen_video.weights import locate
@@ -26,7 +27,7 @@ class TrackBasis:
     bytes: int
     """Of all its files."""
     sample_sha256: str
-    """Of parts of the film: start, middle and end."""
+    """Of blocks of the film, from its start to its end."""
     settings: Mapping[str, Value]
     """By dotted key; ``"none"`` for what is not set."""
 
@@ -47,12 +48,12 @@ def track_basis(info: VideoInfo, settings: Settings, *, offline: bool = False) -
         InputError: The film cannot be read.
         WeightsError: The detector's weights are not there.
     """
-    print_ = film_fingerprint(info.path)
+    film = fingerprint(info.path)
     return TrackBasis(
         f"gpen-video {tool_used().version}",
         shown_name(info.path),
-        print_.bytes,
-        print_.sample_sha256,
+        film.size,
+        film.sample_sha256,
         _deciding(settings, offline),
     )
 

@@ -12,10 +12,11 @@ from gpen_video.pipeline.choose import film_frame
 from gpen_video.pipeline.disk import DiskWatch
 from gpen_video.pipeline.film import Film
 from gpen_video.pipeline.film_log import FilmLog, Trace
-from gpen_video.pipeline.ledger import Finished, Ledger, seal_segment
+from gpen_video.pipeline.ledger import Ledger
 from gpen_video.pipeline.notes import SegmentNotes
 from gpen_video.pipeline.observe import Observer
 from gpen_video.pipeline.record import Treatment
+from gpen_video.pipeline.segment_files import Finished, seal_segment
 from gpen_video.pipeline.segment_work import FilmOrder, SegmentExecutor, SegmentWork, messages_from, write_pictures
 from gpen_video.pipeline.segment_writer import VIDEO
 from gpen_video.pipeline.segments import Segment, SegmentRule, Splitter
@@ -52,8 +53,10 @@ class FilmWork:
             return
         disk = DiskWatch(self.ledger, film.reading.info, self.order.files[VIDEO].encoder, self.observer.warned)
         messages = messages_from(self.order, start.since[0] if start.since else None, film.owned)
+        executor = self.executor
         # Filters would have to see all that is before a segment, for each of them.
-        executor = None if film.reading.graph else self.executor
+        if executor is not None and (film.reading.graph or not executor.takes(self.order)):
+            executor = None
         tracked = film.track_ahead(film.tracked(start))
         for segment in Splitter(tracked, rule, first=start.first, number=start.number).segments():
             if segment.number in progress.finished:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gpen_video.colour import LUMA_BT709
 from gpen_video.flow import fetch
 from gpen_video.geometry import compose, full_from_resized, invert
 from gpen_video.restore.latent import LONGEST_STEP, MEMORY
@@ -31,7 +32,7 @@ FINEST_MOTION = 512
 SMALLEST = 16
 """Side below which a face is left as it is: there is nothing to find motion by."""
 
-_LUMA = np.array([[0.2126, 0.7152, 0.0722]])
+_LUMA = np.array([LUMA_BT709])
 _QUIET = 0.8
 _COARSE = 2.0
 """Blur, in pixels of a crop of 256, of what motion is looked for in, and of what has to agree."""

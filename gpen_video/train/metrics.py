@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gpen_video.colour import LUMA_BT601
+
 Points = NDArray[np.floating]
 
 _WINDOW_SIDE = 11
 _WINDOW_SIGMA = 1.5
-_LUMA = (0.299, 0.587, 0.114)
 _NOISE_FLOOR = 1e-10
 """Keeps equal images at 100 dB."""
 
@@ -63,7 +64,7 @@ def sharpness(images: Tensor) -> Tensor:
     Returns:
         (B,). Noise counts as much as detail: read it beside the PSNR.
     """
-    luma = (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1)
+    luma = (images * images.new_tensor(LUMA_BT601).view(1, 3, 1, 1)).sum(dim=1)
     across, down = luma.diff(dim=2), luma.diff(dim=1)
     return across.square().mean(dim=(1, 2)) + down.square().mean(dim=(1, 2))
 

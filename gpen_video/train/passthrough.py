@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpen_video.nets.gpen import Gpen
 from gpen_video.nets.ops import LEAKY_SLOPE
@@ -28,15 +28,7 @@ def pass_through(net: Gpen) -> None:
         ValueError: the network is too narrow.
     """
     width = net.generator.width[net.config.size]
-    if width < 6:
-        raise ValueError(f"{width} channels at full size: passing three colours through needs 6")
-    first = net.get_parameter("ecd0.0.0.weight")  # (C, 3, 1, 1), acts as weight / sqrt(3)
-    first[:6] = 0
-    for colour in range(3):
-        first[2 * colour, colour] = math.sqrt(3)
-        first[2 * colour + 1, colour] = -math.sqrt(3)
-    net.get_parameter("ecd0.0.1.bias")[:6] = 0
-
+    hold_colours(net)
     for module in net.modules():
         if isinstance(module, ToRGB):
             module.conv.weight.zero_()
@@ -52,5 +44,22 @@ def pass_through(net: Gpen) -> None:
         taken[0, colour, width + 2 * colour + 1] = -strength
 
 
-def _parameter(module: torch.nn.Module, name: str) -> Tensor:
+@torch.no_grad()
+def hold_colours(net: nn.Module) -> None:
+    """Let the first encoder stage hold each colour twice, positive and negative, in its first six channels.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    first = net.get_parameter("ecd0.0.0.weight")  # (C, 3, 1, 1), acts as weight / sqrt(3)
+    if len(first) < 6:
+        raise ValueError(f"{len(first)} channels at full size: passing three colours through needs 6")
+    first[:6] = 0
+    for colour in range(3):
+        first[2 * colour, colour] = math.sqrt(3)
+        first[2 * colour + 1, colour] = -math.sqrt(3)
+    net.get_parameter("ecd0.0.1.bias")[:6] = 0
+
+
+def _parameter(module: nn.Module, name: str) -> Tensor:
     return module.get_parameter(name)

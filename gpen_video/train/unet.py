@@ -33,7 +33,8 @@ from gpen_video.nets.ops import (
     Form,
     FusedLeakyReLU,
 )
-from gpen_video.nets.stylegan2 import Upsample, channels_at, set_form
+from gpen_video.nets.stylegan2 import Upsample, set_form
+from gpen_video.train.passthrough import hold_colours
 
 
 class UpConvLayer(nn.Module):
@@ -75,11 +76,8 @@ class UNet(nn.Module):
     def __init__(self, config: GpenConfig) -> None:
         super().__init__()
         self.config = config
-        levels = int(math.log2(config.size))
-        if config.size != 2**levels or levels < 3:
-            raise ValueError(f"{config.size = } must be a power of two from 8")
-        width = {2**n: channels_at(2**n, config.channel_multiplier, config.narrow) for n in range(2, levels + 1)}
-        self.width = width
+        levels = config.levels()
+        self.width = width = config.widths()
         self.depth = levels - 1  # encoder stages, from full size to 4x4
         self.ecd0 = nn.Sequential(ConvLayer(3, width[config.size], 1))
         for i in range(1, self.depth):
@@ -112,14 +110,7 @@ class UNet(nn.Module):
             ValueError: the network is too narrow, less than 6 channels at full size.
         """
         width = self.width[self.config.size]
-        if width < 6:
-            raise ValueError(f"{width} channels at full size: passing three colours through needs 6")
-        first = self.get_parameter("ecd0.0.0.weight")  # (C, 3, 1, 1), acts as weight / sqrt(3)
-        first[:6] = 0
-        for colour in range(3):
-            first[2 * colour, colour] = math.sqrt(3)
-            first[2 * colour + 1, colour] = -math.sqrt(3)
-        self.get_parameter("ecd0.0.1.bias")[:6] = 0
+        hold_colours(self)
         for parameter in self.to_rgbs.parameters():
             parameter.zero_()
         taken = self.to_rgbs[-1].get_parameter("conv.weight")  # (3, 2C, 1, 1), acts as weight / sqrt(2C)

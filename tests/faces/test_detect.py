@@ -11,7 +11,15 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from gpen_video.faces.detect import RetinaFaceDetector
-from gpen_video.nets.retinaface import anchors, build_retinaface, decode, dense_faces, network_input, suppress_overlaps
+from gpen_video.nets.retinaface import (
+    anchors,
+    build_retinaface,
+    decode,
+    dense_faces,
+    folded,
+    network_input,
+    suppress_overlaps,
+)
 from gpen_video.weights.load import load_detector
 
 ROOT = Path(__file__).parents[2]
@@ -164,15 +172,28 @@ def test_leaves_no_trace_in_the_process(untrained: nn.Module) -> None:
 
 def test_a_picture_alone_gives_what_it_gives_in_a_batch(trained: nn.Module, astronaut: NDArray[np.uint8]) -> None:
     pictures = np.stack([astronaut, astronaut[:, ::-1], np.roll(astronaut, 40, axis=1)])[:, 1:380, 3:480]
-    detector = RetinaFaceDetector(trained, device=CPU, score=0.3, min_face=8)
+    detector = RetinaFaceDetector(trained, device=CPU, score=0.3, min_face=8, batch=4)
     together = detector.detect(pictures)
     for index, faces in enumerate(together):
         (alone,) = detector.detect(pictures[index : index + 1])
         assert len(alone) == len(faces) > 0
         for a, b in zip(alone, faces, strict=True):
-            np.testing.assert_allclose(a.box_xyxy, b.box_xyxy, atol=1e-2)
-            np.testing.assert_allclose(a.landmarks_5xy, b.landmarks_5xy, atol=1e-2)
-            assert abs(a.score - b.score) < 1e-4
+            assert (a.box_xyxy.tobytes(), a.landmarks_5xy.tobytes(), a.score) == (
+                b.box_xyxy.tobytes(),
+                b.landmarks_5xy.tobytes(),
+                b.score,
+            )
+
+
+def test_folding_changes_nothing_but_the_number_of_steps(trained: nn.Module, astronaut: NDArray[np.uint8]) -> None:
+    given = network_input(torch.from_numpy(np.ascontiguousarray(astronaut[None, :301, :403, ::-1])))
+    before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
+    quick = folded(trained)
+    assert not [module for module in quick.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.inference_mode():
+        for said, told in zip(quick(given), trained(given), strict=True):
+            torch.testing.assert_close(said, told, atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())
 
 
 ASTRONAUT_EYES = np.array([[203.5, 100.8], [245.2, 102.8]])

@@ -390,4 +390,6 @@ def test_endings_of_side_films_are_those_of_media(tmp_path: Path, kind: str, end
 
 def test_checksum_files_are_those_of_a_run(tmp_path: Path) -> None:
     target = tmp_path / "a.mkv"
-    assert Extras(framemd5=True).sidecars(target) == tuple(target.with_name("a.mkv" + end) for end in CHECKSUMS)
+    beside = tuple(target.with_name("a.mkv" + end) for end in CHECKSUMS)
+    assert Extras(framemd5=True).sidecars(target) == beside
+    assert Extras(framemd5=True).sidecars(target / "scan_%04d.png") == beside

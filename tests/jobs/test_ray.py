@@ -26,10 +26,13 @@ from gpen_video.jobs.ray_films import FilmSetup, FilmWorker
 from gpen_video.jobs.ray_segments import Place, RayExecutor
 from gpen_video.jobs.retry import Pauses
 from gpen_video.jobs.runner import BatchOptions, run_batch
+from gpen_video.jobs.storage import Storage
 from gpen_video.jobs.worker import Moved, WorkerSetup
 from gpen_video.pipeline import Models, load_models, restore_video
-from gpen_video.pipeline.ledger import Finished
+from gpen_video.pipeline.segment_files import Finished
 from gpen_video.pipeline.segment_work import FilmOrder, SegmentWork, adopt_segment, restore_segment
+from tests.jobs.object_store import object_store
+from tests.jobs.object_store import place as place_in_store
 from tests.jobs.watching import Watching, by_name, written_batch
 from tests.pipeline.clips import interlaced, sample_greys, write
 
@@ -58,7 +61,7 @@ TWO = Plan(films=1, workers=2, share=Share(1), film_share=Share(1), machines=1)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ModuleType]:
-    with connected(cores=3):
+    with object_store(), connected(cores=3):
         yield ray_here()
 
 
@@ -161,6 +164,9 @@ class Late:
         self.models = models
         self.done: list[Finished] = []
 
+    def takes(self, order: FilmOrder) -> bool:
+        return True
+
     def submit(self, order: FilmOrder, work: SegmentWork) -> None:
         finished = restore_segment(order, work, self.models, "first")
         adopt_segment(order, finished, "first")
@@ -180,6 +186,42 @@ def test_who_is_late_spoils_nothing_and_leaves_nothing(here: dict[str, bytes], f
     with load_models(job.settings.settings) as models:
         restore_video(job.source, job.target, job.settings, extras=job.extras, executor=Late(models))
     assert made(batch) == {name: content for name, content in here.items() if name.startswith("interlaced")}
+
+
+def test_through_a_storage_the_films_are_the_same_and_nothing_stays_there(
+    cluster: ModuleType, here: dict[str, bytes], films: Path, tmp_path: Path
+) -> None:
+    batch, watching, storage = batch_of(films, tmp_path, "interlaced.mkv"), Watching(), place_in_store()
+    crew = RayCrew(TWO, storage=storage)
+    stored: list[str] = []
+
+    def kill(job: Job, moved: Moved, worker: int) -> None:
+        if not stored:
+            while not (at_work := crew.state().at_work):
+                time.sleep(0.05)
+            stored.extend(storage.names(""))
+            killed(at_work[0])
+
+    watching.when_moved = kill
+    result = run_batch(batch, BatchOptions(crew=crew), observer=watching)
+    (outcome,) = result.outcomes
+    assert (outcome.status, outcome.attempts) == ("done", 1)
+    assert any("was lost" in line for line in outcome.warnings)
+    assert made(batch) == {name: content for name, content in here.items() if name.startswith("interlaced")}
+    assert any(name.endswith(".film") for name in stored)
+    assert storage.names("") == []
+
+
+@pytest.mark.slow
+def test_a_storage_that_is_not_there_fails_the_film_in_one_line(
+    cluster: ModuleType, films: Path, tmp_path: Path
+) -> None:
+    batch = batch_of(films, tmp_path, "interlaced.mkv")
+    crew = RayCrew(TWO, storage=Storage(str(tmp_path / "nowhere")))
+    (outcome,) = run_batch(batch, BatchOptions(crew=crew)).outcomes
+    assert outcome.failure is not None
+    assert (outcome.status, outcome.failure.kind) == ("failed", "ClusterError")
+    assert "nowhere cannot be" in outcome.failure.line and "\n" not in outcome.failure.line
 
 
 @pytest.mark.slow
@@ -217,7 +259,7 @@ def test_what_a_worker_cannot_do_ends_the_film_as_itself(cluster: ModuleType, fi
         with pytest.raises(OutputError, match=rf"nowhere is not there on {socket.gethostname()}") as raised:
             restore_video(job.source, job.target, job.settings, executor=executor)
         assert "\n" not in str(raised.value)
-        executor.close()
+        executor.close(is_whole=False)
     finally:
         crew.close()
 
@@ -296,6 +338,13 @@ def test_how_a_cluster_is_shared_out(
     assert (found.films, found.workers, found.share.cpus, found.share.gpus) == plan
     places = sum(found.share.fits({"CPU": cpus, "GPU": gpus}) for cpus, gpus in machines)
     assert found.film_share == (found.share if found.films + found.workers <= places else Share(0))
+
+
+def test_films_are_followed_where_they_are_seen() -> None:
+    machines = [{"CPU": 8.0}] * 9 + [{"CPU": 8.0, "films": 1.0}]
+    found = plan_of(machines)
+    assert (found.films, found.workers, found.film_share, found.films_are_marked) == (2, 18, Share(0), True)
+    assert not plan_of(machines[:9]).films_are_marked
 
 
 def test_a_cluster_without_room_is_refused() -> None:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpen_video.errors import InputError, InUseError, JournalError, OutputError
+from gpen_video.errors import InUseError, JournalError, OutputError
 from gpen_video.jobs.digest import job_digest
-from gpen_video.jobs.fingerprint import Fingerprint, fingerprint
 from gpen_video.jobs.lock import lock_path, locked
 from gpen_video.jobs.outcome import Figures
 from gpen_video.jobs.state import FinishedFilm, batch_state, state_path
 from gpen_video.jobs.triage import look_at
 from gpen_video.journal import start_journal
+from gpen_video.media.fingerprint import Fingerprint, fingerprint, result_fingerprint
 from tests.jobs.watching import written_batch
 
 A, B = Fingerprint(1, 2, "a"), Fingerprint(3, 4, "b")
@@ -114,7 +114,7 @@ def test_a_film_that_was_finished_by_a_run_that_was_killed_is_ours(tmp_path: Pat
         report.write_text("{}", encoding="utf-8")
         job.target.write_bytes(b"made by who knows")
         assert look_at(job, state, adopt=False).action == "leave"
-        state.begin(job.target, fingerprint(job.source), job_digest(job), fingerprint(job.target))
+        state.begin(job.target, fingerprint(job.source), job_digest(job), result_fingerprint(job.target))
         assert look_at(job, state, adopt=False).action == "leave", "it is still what was there before"
     with batch_state(tmp_path / "jobs.toml") as state:
         job.target.write_bytes(b"made by this batch")
@@ -143,7 +143,7 @@ def test_overwrite_replaces_others_and_leaves_ones_own(tmp_path: Path) -> None:
     job.target.write_bytes(b"result")
     with batch_state(tmp_path / "jobs.toml") as state:
         assert look_at(job, state, adopt=False).action == "restore"
-        source, result = fingerprint(job.source), fingerprint(job.target)
+        source, result = fingerprint(job.source), result_fingerprint(job.target)
         own = FinishedFilm(target=job.target, source=source, result=result, settings=job_digest(job), figures=None)
         state.add(own)
         assert look_at(job, state, adopt=False).film == own
@@ -162,31 +162,3 @@ def test_a_lock_says_who_holds_it_and_goes_away(tmp_path: Path) -> None:
         with locked(file, "it"):
             pass
         assert list(tmp_path.iterdir()) == []
-
-
-def test_a_fingerprint_sees_content_and_time(tmp_path: Path) -> None:
-    file = tmp_path / "film"
-    file.write_bytes(bytes(3_000_000))
-    os.utime(file, ns=(5, 5))
-    before = fingerprint(file)
-    assert before.size == 3_000_000
-    assert fingerprint(file) == before
-    with file.open("rb+") as data:
-        data.seek(-1, os.SEEK_END)
-        data.write(b"\1")
-    os.utime(file, ns=(5, 5))
-    assert fingerprint(file) != before
-    file.write_bytes(bytes(3_000_000))
-    os.utime(file, ns=(6, 6))
-    assert fingerprint(file) != before
-    with pytest.raises(InputError, match="No such file"):
-        fingerprint(tmp_path / "folder" / "none")
-
-
-def test_a_fingerprint_of_an_image_sequence(tmp_path: Path) -> None:
-    for number in range(3):
-        (tmp_path / f"f_{number}.png").write_bytes(b"x")
-    before = fingerprint(tmp_path / "f_%d.png")
-    assert before == fingerprint(tmp_path)
-    (tmp_path / "f_3.png").write_bytes(b"x")
-    assert fingerprint(tmp_path / "f_%d.png") != before

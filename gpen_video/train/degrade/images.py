@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gpen_video.colour import LUMA_BT601
+
 Image = NDArray[np.float32]
 Rng = np.random.Generator
 Range = tuple[float, float]
@@ -20,7 +22,7 @@ Step = Callable[[Image, Rng], Image]
 REFERENCE_SIDE = 512
 
 # ITU-R BT.601-7, 2.5.1 and 2.5.2: luma 0..1, colour differences -0.5..0.5.
-_LUMA = np.array([[0.299, 0.587, 0.114]])
+_LUMA = np.array([LUMA_BT601])
 _YCC_FROM_RGB = np.vstack([_LUMA, (np.eye(3)[2:] - _LUMA) / 1.772, (np.eye(3)[:1] - _LUMA) / 1.402])
 _RGB_FROM_YCC = np.linalg.inv(_YCC_FROM_RGB)
 
