@@ -233,9 +233,8 @@ def _estimate(batch: Batch, arguments: argparse.Namespace, console: Console) -> 
             continue
         time_needed = clock(film.seconds) if film.seconds is not None else "?"
         frames = str(film.frames) if film.frames is not None else "?"
-        rows.append(
-            (str(job.source), str(job.target), _ACTIONS[finding.action], frames, time_needed, film.trouble or "")
-        )
+        remark = "; ".join(filter(None, (film.trouble, _begun(job.target))))
+        rows.append((str(job.source), str(job.target), _ACTIONS[finding.action], frames, time_needed, remark))
     console.table(("film", "result", "", "frames", "time", "remark"), rows)
     console.line()
     low, high = expected.seconds / expected.spread, expected.seconds * expected.spread
@@ -243,8 +242,22 @@ def _estimate(batch: Batch, arguments: argparse.Namespace, console: Console) -> 
         f"{len(wanted)} of {len(found)} films to restore, {workers} at a time: about {clock(expected.seconds)} "
         f"({clock(low)} to {clock(high)}), {expected.bytes / 1e9:.3g} GB without sound"
     )
+    if arguments.engine != "local":
+        console.line("that is for this machine alone, not for a cluster")
     for failed in expected.failed_pieces:
         console.warning(failed)
+
+
+def _begun(target: Path) -> str:
+    """What an earlier run has finished of a film, in words."""
+    from gpen_video.errors import GpenVideoError
+    from gpen_video.pipeline import resume_info
+
+    try:
+        frames = sum(info.frames for info in resume_info(target) if Path(info.result) == target)
+    except GpenVideoError:
+        return ""  # nothing; or a journal that is told of when the film's turn comes
+    return f"{frames} frames are finished, and not taken off" if frames else ""
 
 
 _ACTIONS: Final = {"restore": "to restore", "skip": "done before", "leave": "left alone"}

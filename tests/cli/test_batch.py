@@ -17,10 +17,13 @@ from gpen_video.cli import batch
 from gpen_video.cli.app import main
 from gpen_video.cli.batch_display import BatchDisplay
 from gpen_video.cli.console import Console
+from gpen_video.config import Settings
 from gpen_video.jobs.job_file import load_batch
 from gpen_video.jobs.outcome import Failure, Figures, Outcome
 from gpen_video.jobs.worker import Moved
+from gpen_video.pipeline import restore_video
 from tests.cli.films import make_film
+from tests.pipeline.test_segment_work import Stop
 
 Capture = pytest.CaptureFixture[str]
 JOBS = """
@@ -165,7 +168,7 @@ def test_few_flags_and_a_new_one_is_a_decision() -> None:
     assert flags == {
         *("--help", "--verbose", "--quiet", "--dry-run", "--overwrite", "--adopt", "--report-dir", "--set"),
         *("--jobs", "--device", "--retries", "--watch", "--settle", "--patience", "--offline"),
-        *("--engine", "--address", "--workers", "--cpus-per-worker", "--gpus-per-worker"),
+        *("--engine", "--address", "--workers", "--cpus-per-worker", "--gpus-per-worker", "--storage"),
     }
 
 
@@ -176,11 +179,15 @@ def test_a_dry_run_writes_nothing_and_says_what_is_to_do(tmp_path: Path, capsys:
     (tmp_path / "in" / "theirs.mkv").write_text("a film", encoding="utf-8")
     (tmp_path / "out" / "theirs.mkv").write_text("a result", encoding="utf-8")
     (tmp_path / "jobs.toml").write_text(JOBS, encoding="utf-8")
+    settings = Settings.model_validate({"segments": {"shortest": 3, "longest": 16}, "restore": {"device": "cpu"}})
+    with pytest.raises(InterruptedError):
+        restore_video(tmp_path / "in/one.mkv", tmp_path / "out/one.mkv", settings, observer=Stop(at=20))
     before = sorted(tmp_path.rglob("*"))
     assert main(["batch", str(tmp_path / "jobs.toml"), "--dry-run", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {Path(line.split()[0]).name: line for line in lines if line.startswith("/")}
     assert " to restore " in rows["one.mkv"] and " 30 " in rows["one.mkv"]
+    assert "16 frames are finished" in rows["one.mkv"]
     assert " left alone " in rows["theirs.mkv"] and "not made by this batch" in rows["theirs.mkv"]
     assert lines[-1].startswith("1 of 2 films to restore, 1 at a time: about ")
     assert sorted(tmp_path.rglob("*")) == before
