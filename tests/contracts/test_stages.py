@@ -45,10 +45,10 @@ Stage = Callable[[Iterable[Any]], Generator[Any]]
 TRACK = TrackSettings(lag=3, min_hits=2)
 BLEND = BlendSettings()
 BATCH, WAIT, DEPTH = 3, 4, 2
-FRAMES, CUT = 20, 11
+FRAMES, CUT = 15, 8
 CHOICE = Choice(
     sheet=CueSheet(
-        Path("cues.csv"), TrackBasis("", "", 0, "", {}), FRAMES, 2, {1: Cue(1, 0.5, ((CUT, 0.0), (19, 1.0)))}
+        Path("cues.csv"), TrackBasis("", "", 0, "", {}), FRAMES, 2, {1: Cue(1, 0.5, ((CUT, 0.0), (FRAMES - 1, 1.0)))}
     )
 )
 """The face of the second shot, stronger and stronger."""

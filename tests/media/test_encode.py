@@ -285,19 +285,30 @@ from pathlib import Path
 from gpen_video.config.schema import EncodeSettings
 from gpen_video.media import decode, encode, probe
 info = probe(Path(sys.argv[1]))
-encode(decode(info), Path(sys.argv[2]), like=info, settings=EncodeSettings(codec=sys.argv[3], preset="medium"))
+for codec in sys.argv[3:]:
+    how = EncodeSettings(codec=codec, preset="medium")
+    encode(decode(info), Path(sys.argv[2], codec), like=info, settings=how)
 """
+CODECS = ("libx264", "libx265", "ffv1")
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libx265", "ffv1"])
-def test_equal_input_gives_equal_bytes(tmp_path: Path, codec: str) -> None:
-    path = tmp_path / "film.mkv"
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1", "-c:v", "ffv1", path)
+@pytest.fixture(scope="module")
+def twice_encoded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of two processes with a file for each codec."""
+    base = tmp_path_factory.mktemp("twice")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1", "-c:v", "ffv1", base / "film.mkv")
+    folders = base / "a", base / "b"
     # glibc fills new memory with these: code that reads what it did not write gives other bytes.
-    for name, fill in (("a", "1"), ("b", "170")):
-        command = [sys.executable, "-c", ENCODE, path, tmp_path / name, codec]
+    for folder, fill in zip(folders, ("1", "170"), strict=True):
+        folder.mkdir()
+        command = [sys.executable, "-c", ENCODE, base / "film.mkv", folder, *CODECS]
         subprocess.run(command, check=True, env=os.environ | {"MALLOC_PERTURB_": fill})
-    data = (tmp_path / "a").read_bytes()
-    assert data == (tmp_path / "b").read_bytes()
+    return folders
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_equal_input_gives_equal_bytes(twice_encoded: tuple[Path, Path], codec: str) -> None:
+    data, again = ((folder / codec).read_bytes() for folder in twice_encoded)
+    assert data == again
     header = data.index(b"mvhd")
     assert data[header + 8 : header + 12] == bytes(4), "a date of creation was written"

@@ -13,7 +13,8 @@ from tests.nets import oracle
 TOLERANCE = 3e-5  # of the published network, fp32
 FORMS = 1e-5  # between the two forms
 
-NETWORKS = ["g16_tiny", "g64_n025", "g128_n025", "g256_cm1_n05", "g512_cm2_n1"]
+LARGEST = "g512_cm2_n1"
+NETWORKS = ["g16_tiny", "g64_n025", "g128_n025", "g256_cm1_n05", pytest.param(LARGEST, marks=pytest.mark.slow)]
 
 
 def build(shared: Path, name: str) -> tuple[Gpen, torch.Tensor, torch.Tensor]:
@@ -33,6 +34,13 @@ def test_both_forms_equal_the_published_network(shared: Path, name: str) -> None
     fast = net.use_form("fast")(crops.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(fast, faces, atol=TOLERANCE, rtol=0)
     torch.testing.assert_close(fast, plain, atol=FORMS, rtol=0)
+
+
+@torch.no_grad()
+def test_the_form_that_restores_equals_the_published_network_of_full_size(shared: Path) -> None:
+    net, crops, faces = build(shared, LARGEST)
+    fast = net.use_form("fast")(crops.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(fast, faces, atol=TOLERANCE, rtol=0)
 
 
 @torch.no_grad()

@@ -114,6 +114,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def quick(small_network: str) -> Settings:
+    return Settings.model_validate({**SETTINGS.model_dump(), "restore": {"weights": small_network}})
+
+
+@pytest.fixture(scope="module")
 def cues(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tracks") / "two"
     inspection = inspect_video(film, SETTINGS, tracks=folder)
@@ -172,9 +177,9 @@ def test_one_of_two_people_is_left_as_she_is(film: Path, cues: Path) -> None:
     assert fading[-1, which] == 0
 
 
-def test_a_run_restores_whom_it_is_told_to(film: Path, cues: Path, tmp_path: Path) -> None:
+def test_a_run_restores_whom_it_is_told_to(film: Path, cues: Path, quick: Settings, tmp_path: Path) -> None:
     ffv1 = {"codec": "ffv1", "crf": None, "preset": None}
-    settings = SETTINGS.model_copy(update={"encode": SETTINGS.encode.model_copy(update=ffv1)})
+    settings = quick.model_copy(update={"encode": quick.encode.model_copy(update=ffv1)})
     rows = cues.read_text(encoding="utf-8").splitlines()
     only_the_first = tmp_path / "first.csv"
     only_the_first.write_text("\n".join([rows[0], rows[1], rows[3]]) + "\n", encoding="utf-8")

@@ -49,6 +49,12 @@ def interlaced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def quick(small_network: str) -> Settings:
+    """Lossless, for tests to which it does not matter what the network makes of a face."""
+    return Settings.model_validate({**LOSSLESS.model_dump(), "restore": {"weights": small_network}})
+
+
 def _write(pictures: list[np.ndarray], path: Path, rate: int, *, top_first: bool = False) -> None:
     height, width = pictures[0].shape[0] * 2 // 3, pictures[0].shape[1]
     with av.open(str(path), "w") as target:
@@ -95,10 +101,10 @@ def test_all_of_them_at_once(clip: Path, tmp_path: Path) -> None:
         assert (tmp_path / (result.name + ending)).read_text().count("\n0,") == FRAMES
 
 
-def test_interlaced_film_comes_out_interlaced(interlaced: Path, tmp_path: Path) -> None:
+def test_interlaced_film_comes_out_interlaced(interlaced: Path, tmp_path: Path, quick: Settings) -> None:
     result = tmp_path / "out.mkv"
     extras = Extras(report=tmp_path / "record.json", matte=tmp_path / "matte.mkv", verify=True)
-    summary = restore_video(interlaced, result, LOSSLESS, extras=extras)
+    summary = restore_video(interlaced, result, quick, extras=extras)
     assert "split fields" in summary.stage_seconds
     assert summary.frames == FRAMES and summary.faces > FRAMES
     assert summary.verification is not None and summary.verification.passed
@@ -110,8 +116,8 @@ def test_interlaced_film_comes_out_interlaced(interlaced: Path, tmp_path: Path) 
     assert probe(result).first_field == probe(interlaced).first_field
 
 
-def test_deinterlacing_gives_progressive_film_and_says_so(interlaced: Path, tmp_path: Path) -> None:
-    settings = Settings.model_validate({**LOSSLESS.model_dump(), "media": {"deinterlace": True}})
+def test_deinterlacing_gives_progressive_film_and_says_so(interlaced: Path, tmp_path: Path, quick: Settings) -> None:
+    settings = Settings.model_validate({**quick.model_dump(), "media": {"deinterlace": True}})
     warnings: list[str] = []
 
     class Watcher:
@@ -132,17 +138,17 @@ def test_deinterlacing_gives_progressive_film_and_says_so(interlaced: Path, tmp_
     assert any("bwdif" in warning for warning in warnings)
 
 
-def test_filters_that_leave_no_equal_fields_are_told(interlaced: Path, tmp_path: Path) -> None:
+def test_filters_that_leave_no_equal_fields_are_told(interlaced: Path, tmp_path: Path, quick: Settings) -> None:
     media = {"filters": "crop=383:287:0:0:exact=1,format=yuv444p", "fields": "fields"}
-    settings = Settings.model_validate({**LOSSLESS.model_dump(), "media": media})
+    settings = Settings.model_validate({**quick.model_dump(), "media": media})
     reading = plan_reading(probe(interlaced), settings.media)
     assert reading.behind.height == 287 and reading.first_field is None
     assert any("not two equal fields" in warning for warning in reading.warnings)
     assert restore_video(interlaced, tmp_path / "out.mkv", settings).frames == FRAMES
 
 
-def test_filters_reach_the_faces(clip: Path, tmp_path: Path) -> None:
-    settings = Settings.model_validate({**LOSSLESS.model_dump(), "media": {"filters": "crop=320:240:32:16"}})
+def test_filters_reach_the_faces(clip: Path, tmp_path: Path, quick: Settings) -> None:
+    settings = Settings.model_validate({**quick.model_dump(), "media": {"filters": "crop=320:240:32:16"}})
     result = tmp_path / "out.mkv"
     assert restore_video(clip, result, settings).faces > 0
     assert (probe(result).width, probe(result).height) == (320, 240)
@@ -179,8 +185,8 @@ def test_side_files_are_checked_before_work_starts(name: str, clip: Path, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == [there.name]
 
 
-def test_the_record_says_which_faces_were_left_out_and_why(clip: Path, tmp_path: Path) -> None:
-    settings = Settings.model_validate({**LOSSLESS.model_dump(), "detect": {"min_face": 200}})
+def test_the_record_says_which_faces_were_left_out_and_why(clip: Path, tmp_path: Path, quick: Settings) -> None:
+    settings = Settings.model_validate({**quick.model_dump(), "detect": {"min_face": 200}})
     summary = restore_video(clip, tmp_path / "out.mkv", settings, extras=Extras(report=tmp_path / "record.json"))
     assert summary.faces == 0
     (decision,) = read_record(tmp_path / "record.json").decisions
@@ -188,7 +194,9 @@ def test_the_record_says_which_faces_were_left_out_and_why(clip: Path, tmp_path:
     assert decision.value is not None and 24 < decision.value < 200
 
 
-def test_what_fails_after_the_last_frame_leaves_no_matte_either_and_is_gone_on_with(clip: Path, tmp_path: Path) -> None:
+def test_what_fails_after_the_last_frame_leaves_no_matte_either_and_is_gone_on_with(
+    clip: Path, tmp_path: Path, quick: Settings
+) -> None:
     def full(*_: object) -> None:
         raise OutputError("the disk is full")
 
@@ -196,24 +204,26 @@ def test_what_fails_after_the_last_frame_leaves_no_matte_either_and_is_gone_on_w
     fault.setattr("gpen_video.pipeline.run.assemble", full)
     extras = Extras(matte=tmp_path / "m.mkv", layer=tmp_path / "l.mkv", report=tmp_path / "r.json", framemd5=True)
     with pytest.raises(OutputError, match="the disk is full"):
-        restore_video(clip, tmp_path / "out.mkv", LOSSLESS, extras=extras)
+        restore_video(clip, tmp_path / "out.mkv", quick, extras=extras)
     assert [path.name for path in tmp_path.iterdir()] == [".out.mkv.gpen-work"]
     fault.undo()
-    summary = restore_video(clip, tmp_path / "out.mkv", LOSSLESS, extras=extras, resume="require")
+    summary = restore_video(clip, tmp_path / "out.mkv", quick, extras=extras, resume="require")
     assert (summary.frames, summary.frames_before) == (FRAMES, FRAMES)
     names = {"m.mkv", "l.mkv", "r.json", "out.mkv", "out.mkv.framemd5", "out.mkv.source.framemd5"}
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
-def test_checksums_of_two_films_of_one_name_have_two_names(clip: Path, tmp_path: Path) -> None:
-    restore_video(clip, tmp_path / clip.name, LOSSLESS, extras=Extras(framemd5=True))
+def test_checksums_of_two_films_of_one_name_have_two_names(clip: Path, tmp_path: Path, quick: Settings) -> None:
+    restore_video(clip, tmp_path / clip.name, quick, extras=Extras(framemd5=True))
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {clip.name, f"{clip.name}.framemd5", f"{clip.name}.source.framemd5"}
 
 
-def test_verify_finds_a_changed_sample(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_finds_a_changed_sample(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], quick: Settings
+) -> None:
     result, report = tmp_path / "out.mkv", tmp_path / "record.json"
-    restore_video(clip, result, LOSSLESS, extras=Extras(report=report))
+    restore_video(clip, result, quick, extras=Extras(report=report))
     assert main(["verify", str(clip), str(result), str(report)]) == 0
     spoilt = tmp_path / "spoilt.mkv"
     with av.open(str(result)) as source:

@@ -63,10 +63,11 @@ def test_weights_in_a_file_are_loaded_again_when_it_changes(tmp_path: Path) -> N
     assert len(set(keys)) == 3
 
 
-def test_a_second_film_is_what_it_is_alone(tmp_path: Path) -> None:
-    films = [two_people(tmp_path / f"{frames}.mkv", frames) for frames in (6, 9)]
+def test_a_second_film_is_what_it_is_alone(tmp_path: Path, small_network: str) -> None:
+    how = settings(restore={"device": "cpu", "weights": small_network})
+    films = [two_people(tmp_path / f"{frames}.mkv", frames) for frames in (3, 5)]
     with KeptModels(offline=True) as kept:
         for film in films:
-            restore_video(film, film.with_suffix(".kept.mkv"), settings(), models=kept.models(settings()))
-    restore_video(films[1], tmp_path / "alone.mkv", settings(), offline=True)
+            restore_video(film, film.with_suffix(".kept.mkv"), how, models=kept.models(how))
+    restore_video(films[1], tmp_path / "alone.mkv", how, offline=True)
     assert (tmp_path / "alone.mkv").read_bytes() == films[1].with_suffix(".kept.mkv").read_bytes()

@@ -26,6 +26,7 @@ shortest = 6
 longest = 16
 [restore]
 steady_detail = 0.5
+weights = "{weights}"
 [encode]
 preset = "ultrafast"
 """
@@ -52,14 +53,14 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, small_network: str) -> Run:
     """One shot of a face, longer than a segment; a blank one; and the face again in another light."""
     folder = tmp_path_factory.mktemp("run")
     greys = sample_greys(26)
     blank = [np.full_like(greys[0], 90 + index) for index in range(7)]
     film = write(folder / "film.mkv", [*greys[:20], *blank, *[255 - grey[:, ::-1] // 2 for grey in greys[20:]]], 24)
     options = folder / "options.toml"
-    options.write_text(OPTIONS)
+    options.write_text(OPTIONS.format(weights=small_network))
     run = Run(film, options, 0.0, folder / "out.mp4")
     begun = time.monotonic()
     run.finish(run.result)

@@ -21,7 +21,9 @@ SETTINGS = {"encode": {"preset": "ultrafast"}, "detect": {"long_side": 160}, "re
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import torch
 from tests.pipeline.test_published import restored
+torch.set_num_threads(2)  # as all tests do; to the last bit the result depends on it
 folder, name, when = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 def giving(rename):
     def given(part, place):

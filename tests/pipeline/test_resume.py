@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from gpen_video.cli.app import main
 from gpen_video.config import Settings
 from gpen_video.errors import JournalError, OutputError
 from gpen_video.journal import work_folder_of
@@ -49,6 +50,11 @@ class Stopper(NoObserver):
         self.warnings.append(message)
 
 
+@pytest.fixture(scope="module")
+def how(small_network: str) -> Settings:
+    return settings(restore={"steady_detail": 0.5, "weights": small_network})
+
+
 def settings(**changes: dict[str, Any]) -> Settings:
     return Settings.model_validate(SETTINGS | changes)
 
@@ -69,9 +75,9 @@ Whole = tuple[Path, RunSummary]
 
 
 @pytest.fixture(scope="module")
-def whole(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(film: Path, how: Settings, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
-    summary = restore_video(film, folder / "out.mkv", settings(), extras=extras_at(folder))
+    summary = restore_video(film, folder / "out.mkv", how, extras=extras_at(folder))
     return folder, summary
 
 
@@ -99,17 +105,19 @@ def test_the_whole_is_the_source_divided(film: Path, whole: Whole) -> None:
     [pytest.param([5], marks=pytest.mark.slow), [17, 31], [FRAMES]],
     ids=["first", "twice", "end"],
 )
-def test_stopped_it_goes_on_to_the_same_film(film: Path, whole: Whole, tmp_path: Path, at: list[int]) -> None:
+def test_stopped_it_goes_on_to_the_same_film(
+    film: Path, how: Settings, whole: Whole, tmp_path: Path, at: list[int]
+) -> None:
     target, extras = tmp_path / "out.mkv", extras_at(tmp_path)
     for stop in at:
         watcher = Stopper(stop)
         with pytest.raises(StoppedError):
-            restore_video(film, target, settings(), extras=extras, observer=watcher)
+            restore_video(film, target, how, extras=extras, observer=watcher)
         finished = max((end for _, end in PARTS if end < stop), default=0)
         assert any(f"{finished} frames" in warning for warning in watcher.warnings) == (finished > 0)
         assert work_folder_of(target).exists() == (finished > 0)
         assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
-    summary = restore_video(film, target, settings(), extras=extras, resume="require" if finished else "auto")
+    summary = restore_video(film, target, how, extras=extras, resume="require" if finished else "auto")
     assert summary.frames_before == finished
     assert (summary.frames, summary.faces, summary.tracks, summary.shots) == (
         FRAMES,
@@ -120,37 +128,48 @@ def test_stopped_it_goes_on_to_the_same_film(film: Path, whole: Whole, tmp_path:
     assert_same(tmp_path, whole)
 
 
-@pytest.fixture
-def stopped(film: Path, tmp_path: Path) -> Path:
-    """The folder of a run that finished two segments."""
+@pytest.fixture(scope="module")
+def kept(film: Path, how: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a run left that finished two segments."""
+    base = tmp_path_factory.mktemp("stopped")
+    (base / "now").mkdir()
     with pytest.raises(StoppedError):
-        restore_video(film, tmp_path / "out.mkv", settings(), extras=extras_at(tmp_path), observer=Stopper(22))
-    return tmp_path
+        restore_video(film, base / "now" / "out.mkv", how, extras=extras_at(base / "now"), observer=Stopper(22))
+    return (base / "now").rename(base / "kept")
 
 
-def test_resume_info_tells_and_removes(stopped: Path) -> None:
+@pytest.fixture
+def stopped(kept: Path) -> Path:
+    """The folder of that run, each time as it was left, where it was made."""
+    now = kept.with_name("now")
+    shutil.rmtree(now, ignore_errors=True)
+    return shutil.copytree(kept, now)
+
+
+def test_resume_info_tells_and_removes(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = stopped / "out.mkv"
     (info,) = resume_info(stopped)
     assert (info,) == resume_info(target)
     assert (info.frames, info.segments, info.result, info.restored, info.in_use) == (20, 2, str(target), False, False)
     files = [path for path in info.folder.iterdir() if path.name[0].isdecimal()]
     assert info.bytes == sum(path.stat().st_size for path in files)
-    told = gpen_video("resume-info", target, "--json")
-    assert json.loads(told.stdout)[0]["frames"] == 20
-    told = gpen_video("resume-info", stopped, "--remove", "-v")
-    assert told.returncode == 0
-    assert "20 of" in told.stdout and "removed" in told.stderr
+    assert main(["resume-info", str(target), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["frames"] == 20
+    assert main(["resume-info", str(stopped), "--remove", "-v"]) == 0
+    told = capsys.readouterr()
+    assert "20 of" in told.out and "removed" in told.err
     assert list(stopped.iterdir()) == []
-    told = gpen_video("resume-info", target)
-    assert told.returncode == 2 and told.stderr.count("\n") == 1
+    assert main(["resume-info", str(target)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.slow
-def test_the_user_is_told(film: Path, stopped: Path) -> None:
+def test_the_user_is_told(film: Path, stopped: Path, small_network: str) -> None:
     command = [film, stopped / "out.mkv", "--resume=require", "-v", f"--report={stopped / 'record.json'}"]
     options = stopped / "options.toml"
     options.write_text(
-        "encode = {codec = 'ffv1'}\nsegments = {shortest = 4, longest = 16}\nrestore.steady_detail = 0.5\n"
+        "encode = {codec = 'ffv1'}\nsegments = {shortest = 4, longest = 16}\n"
+        f"restore = {{steady_detail = 0.5, weights = '{small_network}'}}\n"
     )
     told = gpen_video(*command, f"--matte={stopped / 'matte.mkv'}", f"--config={options}", "--crf=none")
     assert told.returncode == 5  # the encoder's preset is another
@@ -173,19 +192,19 @@ class Remover(Stopper):
     folder = Path()
 
 
-def test_storage_that_vanishes_is_told(film: Path, tmp_path: Path) -> None:
+def test_storage_that_vanishes_is_told(film: Path, how: Settings, tmp_path: Path) -> None:
     watcher = Remover(5)
     watcher.folder = tmp_path / "share"
     watcher.folder.mkdir()
     with pytest.raises(OutputError, match="cannot be written") as caught:
-        restore_video(film, watcher.folder / "out.mkv", settings(), observer=watcher)
+        restore_video(film, watcher.folder / "out.mkv", how, observer=watcher)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_settings_start_anew_and_say_why(film: Path, stopped: Path) -> None:
+def test_other_settings_start_anew_and_say_why(film: Path, how: Settings, stopped: Path) -> None:
     target, watcher = stopped / "out.mkv", Stopper(3)
-    other = settings(blend={"feather": 0.2})
+    other = how.model_copy(update={"blend": how.blend.model_copy(update={"feather": 0.2})})
     with pytest.raises(JournalError, match=r"blend\.feather = 0\.12 \(now 0\.2\)") as caught:
         restore_video(film, target, other, extras=extras_at(stopped), resume="require")
     assert "\n" not in str(caught.value)
@@ -212,38 +231,46 @@ def lose(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "kept", "says"),
+    ("harm", "finished", "says"),
     [(cut_journal, 16, None), (spoil, 16, "segment 1"), (lose, 4, "segment 0")],
     ids=["journal cut off", "segment damaged", "notes lost"],
 )
 def test_what_is_damaged_is_made_again(
-    film: Path, whole: Whole, stopped: Path, harm: Callable[[Path], None], kept: int, says: str | None
+    film: Path,
+    how: Settings,
+    whole: Whole,
+    stopped: Path,
+    harm: Callable[[Path], None],
+    finished: int,
+    says: str | None,
 ) -> None:
     harm(work_folder_of(stopped / "out.mkv"))
     watcher = Stopper()
-    summary = restore_video(film, stopped / "out.mkv", settings(), extras=extras_at(stopped), observer=watcher)
-    assert summary.frames_before == kept
+    summary = restore_video(film, stopped / "out.mkv", how, extras=extras_at(stopped), observer=watcher)
+    assert summary.frames_before == finished
     assert [says in warning for warning in watcher.warnings if says] == ([True] if says else [])
     assert_same(stopped, whole)
 
 
-def test_it_keeps_to_the_threads_with_which_it_was_begun(film: Path, whole: Whole, stopped: Path) -> None:
+def test_it_keeps_to_the_threads_with_which_it_was_begun(
+    film: Path, how: Settings, whole: Whole, stopped: Path
+) -> None:
     torch.set_num_threads(1)
     try:
-        restore_video(film, stopped / "out.mkv", settings(), extras=extras_at(stopped), resume="require")
+        restore_video(film, stopped / "out.mkv", how, extras=extras_at(stopped), resume="require")
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(2)
     assert_same(stopped, whole)
 
 
-def test_a_newer_journal_is_left_alone(film: Path, stopped: Path) -> None:
+def test_a_newer_journal_is_left_alone(film: Path, how: Settings, stopped: Path) -> None:
     journal = work_folder_of(stopped / "out.mkv") / "journal"
     text = '{"format":"gpen-video/journal/2"}'
     journal.write_bytes(f"{zlib.crc32(text.encode()):08x} {text}\n".encode())
     before = sorted(journal.parent.iterdir())
     with pytest.raises(JournalError, match="newer gpen-video"):
-        restore_video(film, stopped / "out.mkv", settings(), extras=extras_at(stopped))
+        restore_video(film, stopped / "out.mkv", how, extras=extras_at(stopped))
     assert sorted(journal.parent.iterdir()) == before
 
 

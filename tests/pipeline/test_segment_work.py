@@ -14,9 +14,9 @@ from gpen_video.pipeline.segment_files import Finished
 from gpen_video.pipeline.segment_work import FilmOrder, SegmentWork, restore_segment
 from tests.pipeline.clips import interlaced, sample_greys, write
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, object]] = {
     "encode": {"preset": "ultrafast"},
-    "segments": {"shortest": 3, "longest": 8},
+    "segments": {"shortest": 3, "longest": 16},
     "restore": {"steady_detail": 0.0, "strength": 0.7},
 }
 
@@ -64,18 +64,17 @@ def processes() -> Iterable[ProcessPoolExecutor]:
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("films")
-    greys = sample_greys(16)
-    cut = write(folder / "cut.mkv", [*greys[:11], *[255 - grey[:, ::-1] // 2 for grey in greys[11:]]], 24)
-    return {"cut": cut, "interlaced": interlaced(folder / "interlaced.mkv", 10)}
+    greys = sample_greys(24)
+    cut = write(folder / "cut.mkv", [*greys[:19], *[255 - grey[:, ::-1] // 2 for grey in greys[19:]]], 24)
+    return {"cut": cut, "interlaced": interlaced(folder / "interlaced.mkv", 18)}
 
 
 @pytest.mark.parametrize("name", ["cut", "interlaced"])
 def test_it_is_the_film_that_is_made_here(
     films: dict[str, Path], name: str, processes: ProcessPoolExecutor, tmp_path: Path, small_network: str
 ) -> None:
-    settings = Settings.model_validate(SETTINGS)
-    if name == "interlaced":  # the other film's faces are those of the weights that ship
-        settings.restore.weights = small_network
+    restore = {**SETTINGS["restore"], "weights": small_network}  # tests/jobs/test_ray.py has those that ship
+    settings = Settings.model_validate({**SETTINGS, "restore": restore})
     files = {}
     for place in ("here", "there"):
         (tmp_path / place).mkdir()

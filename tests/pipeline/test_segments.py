@@ -71,7 +71,7 @@ def test_fields_are_kept_together() -> None:
     tail=st.integers(0, 9),
     per_frame=st.sampled_from([1, 2]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_divided_from_any_segment_on_it_is_divided_the_same(
     frames: int, cuts: frozenset[int], shortest: int, longest: int, lead: int, tail: int, per_frame: int
 ) -> None:

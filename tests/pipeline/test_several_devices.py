@@ -23,16 +23,16 @@ class Watcher(NoObserver):
         self.device = plan.device
 
 
-@pytest.mark.parametrize(("counts", "steady"), [((1, 2), 0.0), ((1, 3), 0.7)])
+@pytest.mark.parametrize(("counts", "steady"), [pytest.param((1, 2), 0.0, marks=pytest.mark.slow), ((1, 3), 0.7)])
 def test_a_film_gets_the_same_bytes_on_one_two_and_three_devices(
     tmp_path: Path, counts: tuple[int, ...], steady: float
 ) -> None:
-    source = two_people(tmp_path / "source.mkv", 4)
+    source = two_people(tmp_path / "source.mkv", 3)
     results = []
     for count in counts:
         device, target, watcher = ",".join(["cpu"] * count), tmp_path / f"{count}.mkv", Watcher()
         summary = restore_video(source, target, on(device, steady_latent=steady), offline=True, observer=watcher)
-        assert (summary.faces, watcher.device) == (8, device)
+        assert (summary.faces, watcher.device) == (6, device)
         results.append(hashlib.sha256(target.read_bytes()).hexdigest())
     assert results[0] != hashlib.sha256(source.read_bytes()).hexdigest()
     assert len(set(results)) == 1

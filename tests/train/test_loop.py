@@ -68,6 +68,11 @@ def restoration(**weights: float) -> Training:
     return RestorationTraining(config, Noise(), CPU, seed=1)
 
 
+def of_content_alone(place: Machine) -> Training:
+    config = RestorationConfig(network=TINY, weights=Weights(adversarial=0.0), noise_strength=1.0)
+    return RestorationTraining(config, Noise(), place, seed=1)
+
+
 def schedule(images: int) -> Schedule:
     return Schedule(images=images, batch=4, report_every=2, save_every=3, sheet_every=100)
 
@@ -209,20 +214,16 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path: Path
         sys.path.insert(0, sys.argv[2])
         from tests.train import test_loop as t
         with machine("cpu", workers=0, threads=1, precision="fp32") as place:
-            config = t.RestorationConfig(network=t.TINY, weights=t.Weights(adversarial=0.0), noise_strength=1.0)
-            training = t.RestorationTraining(config, t.Noise(), place, seed=1)
-            run(training, 10, t.schedule(16), Path(sys.argv[1]), place, t.Watcher())
+            run(t.of_content_alone(place), 10, t.schedule(16), Path(sys.argv[1]), place, t.Watcher())
         """)
     )
-    root = str(Path(__file__).parents[2])
-    launches = {
-        "one": [sys.executable, str(script)],
-        "two": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)],
-    }
-    for name, command in launches.items():
+    for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        done = subprocess.run([*command, str(tmp_path / name), root], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    run(of_content_alone(CPU), 10, schedule(16), tmp_path / "one", CPU, Watcher())
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run([*launch, str(tmp_path / "two"), root], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
     # Adam divides by the size of the gradient: rounding shows in weights of which only the sign of a tiny one counts.
     for name, value in one.items():
