@@ -118,11 +118,13 @@ def check_encoder(info: VideoInfo, settings: EncodeSettings, details: PictureDet
         if any(formats.subsampling(name)) and colour.chroma_location:
             chosen.setdefault("chroma_sample_location", colour.chroma_location)
         plan = EncoderPlan(codec.name, name, chosen, colour, _CONTAINERS[0], ())
-        if not _opens(plan, info) and "slices" not in options:
-            # FFV1 refuses some counts at odd sizes; its own choice is better than another pixel format.
-            plan = replace(plan, options={key: value for key, value in chosen.items() if key != "slices"})
         if _opens(plan, info):
             break
+        if "slices" in chosen and "slices" not in options:
+            # FFV1 refuses some counts at odd sizes; its own choice is better than another pixel format.
+            plan = replace(plan, options={key: value for key, value in chosen.items() if key != "slices"})
+            if _opens(plan, info):
+                break
     else:
         asked = ", ".join(f"{key}={value}" for key, value in options.items() if key not in _OUR_OWN)
         given = asked or "its own defaults"
@@ -131,13 +133,14 @@ def check_encoder(info: VideoInfo, settings: EncodeSettings, details: PictureDet
             + (why_refused(codec.name, info, options) or "check the values, or ")
             + "choose another encode.pix_fmt or encode.codec"
         )
-    interlaced = codec.canonical_name in _FLAGS_FIELDS and _opens(replace(plan, first_field="top"), info)
+    if info.first_field is not None and codec.canonical_name in _FLAGS_FIELDS:
+        flagged = replace(plan, first_field=info.first_field)
+        plan = flagged if _opens(flagged, info) else plan
     if name != candidates[0]:
         size = f"{info.width}x{info.height}"
         warnings.append(f"{codec.name} does not take {size} as {candidates[0]}: {name} is used, which loses nothing")
     if plan.colour.full_range and codec.canonical_name in _LIMITED_RANGE_ONLY:
         warnings.append(f"{codec.name} cannot say that the film's range is full: players will show it too contrasty")
-    plan = replace(plan, first_field=info.first_field if interlaced else None)
     if info.first_field is not None and plan.first_field is None:
         warnings.append(f"{codec.name} cannot flag pictures as interlaced: only the file says so, if it can")
     losses = tuple(_losses(info, name))

@@ -49,13 +49,13 @@ segments.longest = 16
 restore.steady_detail = 0.0
 restore.strength = 0.7
 
-[[job]]
-name = "all"
-inputs = "in/*.mkv"
+[defaults]
 output = "out/{stem}.mp4"
 matte = "{output}.matte.mkv"
 retries = 0
 """
+WEIGHTS = {"interlaced.mkv": 'settings.restore.weights = "{network}"'}
+"""Small ones for one of the films; what other processes make with those that ship, the others show."""
 TWO = Plan(films=1, workers=2, share=Share(1), film_share=Share(1), machines=1)
 
 
@@ -66,9 +66,10 @@ def cluster() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def films(tmp_path_factory: pytest.TempPathFactory, small_network: str) -> Path:
     folder = tmp_path_factory.mktemp("films") / "in"
     folder.mkdir()
+    shutil.copy(small_network, folder.parent / "network.safetensors")
     greys = sample_greys(24)
     write(folder / "cut.mkv", [*greys[:19], *[255 - grey[:, ::-1] // 2 for grey in greys[19:]]], 24)
     interlaced(folder / "interlaced.mkv", 10)
@@ -91,8 +92,11 @@ def here(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
 
 
 def batch_of(films: Path, folder: Path, *names: str) -> Batch:
-    shutil.copytree(films, folder / "in", ignore=lambda _, there: set(there) - set(names) if names else set())
-    return written_batch(folder, JOBS)
+    names = names or tuple(sorted(path.name for path in films.iterdir()))
+    shutil.copytree(films, folder / "in", ignore=lambda _, there: set(there) - set(names))
+    network = films.parent / "network.safetensors"
+    jobs = (f'[[job]]\ninputs = "in/{name}"\n{WEIGHTS.get(name, "").format(network=network)}\n' for name in names)
+    return written_batch(folder, JOBS + "\n".join(jobs))
 
 
 def made(batch: Batch) -> dict[str, bytes]:
