@@ -17,6 +17,7 @@ def object_store() -> Iterator[str]:
     """Serve one while the block runs; what processes that start meanwhile read from their environment leads to it."""
     import boto3
     from moto.server import ThreadedMotoServer
+    from s3fs import S3FileSystem
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -30,6 +31,7 @@ def object_store() -> Iterator[str]:
     }
     try:
         with mock.patch.dict(os.environ, environment):
+            S3FileSystem.clear_instance_cache()  # of a store that was served before
             boto3.client("s3").create_bucket(Bucket=BUCKET)
             yield endpoint
     finally:
