@@ -88,7 +88,8 @@ class RetinaFaceDetector:
     def _look(self, rgb_nhwc: NDArray[np.uint8]) -> list[tuple[Detection, ...]]:
         """At most a batch, which is filled up with its last picture."""
         count, height, width, _ = rgb_nhwc.shape
-        rgb_nhwc = rgb_nhwc[np.minimum(np.arange(self._batch), count - 1)]
+        if count < self._batch:
+            rgb_nhwc = rgb_nhwc[np.minimum(np.arange(self._batch), count - 1)]
         bgr_nhwc = torch.from_numpy(np.ascontiguousarray(rgb_nhwc[..., ::-1])).to(self._device)
         encoded_boxes, probabilities, encoded_landmarks = self._net(network_input(bgr_nhwc))
         priors = self._anchors_for(height, width)

@@ -2,17 +2,18 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from gpen_video.errors import ClusterError, OutputError, system_reason
-from gpen_video.jobs.storage import Storage, StoredFile
-from gpen_video.journal import sync_file
+from gpen_video.errors import ClusterError
+from gpen_video.jobs.storage import BLOCK, Storage, StoredFile
 from gpen_video.media.fingerprint import fingerprint
 from gpen_video.pipeline.models import Models
-from gpen_video.pipeline.segment_files import Finished, Seal, is_whole, segment_name
+from gpen_video.pipeline.segment_files import Finished, Seal, sealed, segment_name, told
 from gpen_video.pipeline.segment_work import FilmOrder, SegmentWork, restore_segment
 
 
@@ -84,12 +85,16 @@ class Deposit:
         """
         names = _names(finished, attempt)
         for name, seal in names.items():
-            self.storage.get(self._name(name), folder / name)
-            try:
-                sync_file(folder / name)
-            except OSError as error:
-                raise OutputError(f"{folder} cannot be written to: {system_reason(error)}") from error
-            if not is_whole(folder / name, seal):
+            # Copied here, not by fsspec, so that a full disk of this machine is not taken for a fault of the storage.
+            with (
+                told(folder),
+                closing(self.storage.open(self._name(name))) as source,
+                (folder / name).open("wb") as file,
+            ):
+                shutil.copyfileobj(source, file, BLOCK)
+            with told(folder):
+                arrived = sealed(folder / name)
+            if arrived != seal:
                 raise ClusterError(f"{self.storage.url}: {self._name(name)} came back other than it was made")
         self.storage.remove(*map(self._name, names))
 

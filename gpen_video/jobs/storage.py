@@ -16,7 +16,7 @@ from gpen_video.errors import ClusterError, UsageError, system_reason
 
 _FileSystem: TypeAlias = Any
 """fsspec's; it has no types."""
-_BLOCK: Final = 2**23
+BLOCK: Final = 2**23
 """Bytes that are fetched at once where a film is read in pieces."""
 _SAMPLE: Final = b"gpen-video was here"
 
@@ -55,16 +55,6 @@ class Storage:
         with self._told("written to"):
             system.put_file(str(path), f"{root}/{name}")
 
-    def get(self, name: str, path: Path) -> None:
-        """Copy a file from there.
-
-        Raises:
-            ClusterError: It is not there, or cannot be read.
-        """
-        system, root = self._opened()
-        with self._told("read from"):
-            system.get_file(f"{root}/{name}", str(path))
-
     def open(self, name: str) -> "StoredFile":
         """Read a file in pieces.
 
@@ -73,7 +63,7 @@ class Storage:
         """
         system, root = self._opened()
         with self._told("read from"):
-            return StoredFile(self, system.open(f"{root}/{name}", "rb", block_size=_BLOCK))
+            return StoredFile(self, system.open(f"{root}/{name}", "rb", block_size=BLOCK))
 
     def size(self, name: str) -> int | None:
         """Bytes of a file; `None` where there is none.
@@ -134,8 +124,8 @@ class StoredFile:
         """See `Storage.open`."""
         self._storage, self._file = storage, file
 
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes.
+    def read(self, size: int = -1, /) -> bytes:
+        """At most so many bytes; all that are left where it is not said.
 
         Raises:
             ClusterError: The storage is not there any more.

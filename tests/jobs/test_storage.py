@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from gpen_video.config import Settings
-from gpen_video.errors import ClusterError, UsageError
+from gpen_video.errors import ClusterError, OutputError, UsageError
 from gpen_video.jobs.deposit import Deposit, StoredFilm
 from gpen_video.jobs.storage import Storage
 from gpen_video.media import decode, place_of, probe
 from gpen_video.pipeline import restore_video
 from gpen_video.pipeline.models import Models, load_models
-from gpen_video.pipeline.segment_files import Finished
+from gpen_video.pipeline.segment_files import Finished, Seal
 from gpen_video.pipeline.segment_work import FilmOrder, SegmentWork, adopt_segment
 from gpen_video.types import FilmBytes, Frame, VideoInfo
 from tests.jobs import object_store
@@ -45,8 +45,6 @@ def test_files_come_back_as_they_were(storage: Storage, tmp_path: Path) -> None:
     storage.put(tmp_path / "film", "one.film")
     storage.put(tmp_path / "film", "two.film")
     assert (storage.size("one.film"), storage.names("one")) == (len(content), ["one.film"])
-    storage.get("one.film", tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == content
     file = storage.open("two.film")
     assert (file.seek(-10, 2), file.read(100)) == (len(content) - 10, content[-10:])
     assert (file.seek(1_000_000), file.read(5), file.tell()) == (1_000_000, content[1_000_000:1_000_005], 1_000_005)
@@ -55,11 +53,10 @@ def test_files_come_back_as_they_were(storage: Storage, tmp_path: Path) -> None:
     assert (storage.size("one.film"), storage.names("")) == (None, ["two.film"])
 
 
-def test_what_is_not_there_is_one_line(storage: Storage, tmp_path: Path) -> None:
-    for read in (lambda: storage.get("x", tmp_path / "x"), lambda: storage.open("x").read(1)):
-        with pytest.raises(ClusterError, match="cannot be read from") as raised:
-            read()
-        assert "\n" not in str(raised.value)
+def test_what_is_not_there_is_one_line(storage: Storage) -> None:
+    with pytest.raises(ClusterError, match="cannot be read from") as raised:
+        storage.open("x").read(1)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -237,3 +234,15 @@ def test_a_segment_that_comes_back_changed_is_not_believed(
     with pytest.raises(ClusterError, match=r"00000\.video\.a came back other than it was made"):
         restore_video(film, tmp_path / "there.mp4", SETTINGS, models=models, executor=through)
     assert not (tmp_path / "there.mp4").exists()
+
+
+def test_a_work_folder_that_cannot_be_written_to_is_no_fault_of_the_storage(tmp_path: Path) -> None:
+    (tmp_path / "film.00000.video.a").write_bytes(b"a segment")
+    finished = Finished(0, 0, 1, True, {"video": Seal.of(tmp_path / "film.00000.video.a")})
+    deposit = Deposit(Storage(str(tmp_path)), "film")
+    with pytest.raises(OutputError, match="nowhere cannot be written to"):
+        deposit.fetch(finished, "a", tmp_path / "nowhere")
+    (tmp_path / "work").mkdir()
+    deposit.fetch(finished, "a", tmp_path / "work")
+    assert (tmp_path / "work" / "00000.video.a").read_bytes() == b"a segment"
+    assert not (tmp_path / "film.00000.video.a").exists()
