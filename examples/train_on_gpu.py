@@ -20,6 +20,7 @@ from gpen_video.errors import GpenVideoError
 from gpen_video.train.checkpoint import hand_over
 from gpen_video.train.course import follow, make, seen
 from gpen_video.train.feed import feed
+from gpen_video.train.loop import device_told
 from gpen_video.train.machine import Machine, machine
 from gpen_video.train.recipes import Phase, by_name
 from gpen_video.train.source import Faces, faces_at
@@ -52,13 +53,14 @@ def images_in(phase: Phase, minutes: float, faces: Faces, place: Machine, steps:
     training = make(phase, source, place)
     batches = feed(training.sample, len(source), batch=phase.schedule.batch, seed=0, start=0, machine=place)
     moments = [Moment(i * phase.schedule.batch, phase.schedule.batch, 10**9) for i in range(2 * steps)]
-    for moment in moments[:steps]:  # compiles, fills queues
-        training.step(next(batches), moment)
-    wait(place)
-    started = time.monotonic()
-    for moment in moments[steps:]:
-        training.step(next(batches), moment)
-    wait(place)
+    with device_told(phase.schedule.batch):
+        for moment in moments[:steps]:  # compiles, fills queues
+            training.step(next(batches), moment)
+        wait(place)
+        started = time.monotonic()
+        for moment in moments[steps:]:
+            training.step(next(batches), moment)
+        wait(place)
     rate = steps * phase.schedule.batch / (time.monotonic() - started)
     batches.close()
     print(f"{phase.name}: {rate:.1f} images/s", flush=True)
@@ -86,13 +88,14 @@ def main() -> None:
     parser.add_argument("--calibrate", type=int, default=48, help="steps to measure the speed over")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="by default on CUDA")
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     options.out.mkdir(parents=True, exist_ok=True)
     faces = faces_at(options.pack, held_out=False)
     plan_file = options.out / "plan.json"
     plan = json.loads(plan_file.read_text()) if plan_file.exists() else {}
-    with machine(options.device, workers=options.workers) as place:
+    with machine(options.device, workers=options.workers, compile=options.compile) as place:
         print(f"{place.device}, {place.precision}, compiled: {place.compile}, {place.workers} workers", flush=True)
         for phase in by_name(options.recipe):
             if phase.name not in options.phases:

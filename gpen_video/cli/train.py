@@ -147,7 +147,11 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cuda, cuda:N or cpu (default: auto)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="default: bf16 where the device computes in it")
-    parser.add_argument("--no-compile", action="store_true", help="do not compile the networks (CUDA compiles them)")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile the networks; by default on CUDA. On a CPU it takes minutes and a C++ compiler",
+    )
     parser.add_argument("--workers", type=int, help="processes that make training pairs")
     parser.add_argument("--threads", type=_positive, help="of the CPU")
 
@@ -169,7 +173,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         machine(
             arguments.device,
             precision=arguments.precision,
-            compile=False if arguments.no_compile else None,
+            compile=arguments.compile,
             workers=arguments.workers,
             threads=arguments.threads,
         ) as place,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gpen_video.errors import DeviceError, TrainingError
+from gpen_video.restore.device import ran_out_of_memory
 from gpen_video.train.checkpoint import restore, save
 from gpen_video.train.feed import feed
 from gpen_video.train.log import TrainingLog
@@ -71,7 +72,7 @@ def run(
 
     Raises:
         TrainingError: a loss or weight is no longer a number; the last good checkpoint is kept.
-        DeviceError: the device's memory does not hold a step.
+        DeviceError: see `device_told`.
         OutputError: a checkpoint cannot be written.
         IncompatibleWeightsError: the folder's checkpoint is another training's.
     """
@@ -83,7 +84,7 @@ def run(
         batches = owned.enter_context(
             closing(feed(training.sample, faces, batch=schedule.batch, seed=schedule.seed, start=seen, machine=machine))
         )
-        owned.enter_context(_memory_told(schedule.batch))
+        owned.enter_context(device_told(schedule.batch))
         meter = _Meter()
         while seen < schedule.images and not _out_of_time(until, machine):
             meter.add(training.step(next(batches), Moment(seen, schedule.batch, schedule.images)), schedule.batch)
@@ -151,10 +152,23 @@ def _out_of_time(until: float, machine: Machine) -> bool:
 
 
 @contextmanager
-def _memory_told(batch: int) -> Iterator[None]:
+def device_told(batch: int) -> Iterator[None]:
+    """What a device cannot do, as one line.
+
+    Args:
+        batch: faces of a step.
+
+    Raises:
+        DeviceError: its memory does not hold a step, or there is nothing to compile the networks with.
+    """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"the device's memory does not hold a step of {batch} faces; give a smaller --batch"
-        ) from error
+    except RuntimeError as error:
+        if ran_out_of_memory(error):
+            raise DeviceError(
+                f"the device's memory does not hold a step of {batch} faces; give a smaller --batch"
+            ) from error
+        if isinstance(error, torch._dynamo.exc.TorchDynamoException):
+            reason = str(error).partition("\n")[0]
+            raise DeviceError(f"the networks cannot be compiled here ({reason}); give --no-compile") from error
+        raise

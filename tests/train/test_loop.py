@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from gpen_video.errors import IncompatibleWeightsError, OutputError, TrainingError
 from gpen_video.nets.gpen import GpenConfig
 from gpen_video.train.checkpoint import NAME, read
+from gpen_video.train.feed import feed
 from gpen_video.train.loop import Schedule, run
 from gpen_video.train.machine import Machine
 from gpen_video.train.prior import PriorConfig, PriorTraining
 from gpen_video.train.restoration import RestorationConfig, RestorationTraining, Weights
-from gpen_video.train.training import Report, Training
+from gpen_video.train.training import Moment, Report, Training
 
 TINY = GpenConfig(16, channel_multiplier=2, narrow=1 / 32, style_dim=8, mapping_layers=2)
 CPU = Machine(device=torch.device("cpu"), workers=0)
@@ -230,3 +231,39 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path: Path
         assert torch.allclose(value, two[name], atol=2e-3), name
     drift = torch.stack([(value - two[name]).abs().mean() for name, value in one.items()]).mean()
     assert drift < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", [PriorTraining, RestorationTraining])
+def test_compiled_networks_learn_the_same(made: type[PriorTraining] | type[RestorationTraining]) -> None:
+    config = PriorConfig(network=TINY) if made is PriorTraining else RestorationConfig(network=TINY)
+    plain, compiled = (
+        made(config, Noise(), replace(CPU, compile=compile), seed=1)  # type: ignore[arg-type]
+        for compile in (False, True)
+    )
+    batches = feed(plain.sample, 10, batch=2, seed=0, start=0, machine=CPU)
+    for step in range(3):
+        batch = next(batches)
+        moment = Moment(2 * step, 2, 1000)
+        figures, alike = plain.step(batch, moment), compiled.step(batch, moment)
+        for name, value in figures.items():
+            assert alike[name].item() == pytest.approx(value.item(), rel=1e-3, abs=1e-5), name
+
+
+_WITHOUT_COMPILER = """
+import torch
+from gpen_video.errors import DeviceError
+from gpen_video.train.loop import device_told
+try:
+    with device_told(4):
+        torch.compile(torch.nn.Softmax(1))(torch.rand(2, 3))
+except DeviceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_compiler_is_one_line(tmp_path: Path) -> None:
+    alone = {"PATH": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", _WITHOUT_COMPILER], env=alone, capture_output=True, text=True).stdout
+    assert "compiler" in told and told.endswith("give --no-compile\n") and told.count("\n") == 1
