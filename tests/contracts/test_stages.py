@@ -39,6 +39,7 @@ from gpen_video.pipeline.track_basis import TrackBasis
 from gpen_video.restore import STEADY_DELAY, GpenRestorer, restore_delay, restore_faces, steady_faces
 from gpen_video.types import ColourSpec, Frame, FrameFaces, Picture, PixelFormat, Timestamp
 from gpen_video.weights import load_detector
+from tests.upstream import Upstream
 
 Stage = Callable[[Iterable[Any]], Generator[Any]]
 
@@ -199,26 +200,6 @@ def frame_of(item: Any) -> Frame:
 
 def faces_of(items: Iterable[Any]) -> int:
     return sum(len(item.faces) for item in items if isinstance(item, FrameFaces))
-
-
-class Upstream:
-    """Counts what is taken of it, and notices being closed."""
-
-    def __init__(self, items: list[Any], error_at: int | None = None) -> None:
-        self.taken = 0
-        self.closed = False
-        self.error = OSError("the disk went away")
-        self._items, self._error_at = items, error_at
-
-    def stream(self) -> Iterator[Any]:
-        try:
-            for index, item in enumerate(self._items):
-                if index == self._error_at:
-                    raise self.error
-                self.taken += 1
-                yield item
-        finally:
-            self.closed = True
 
 
 def test_the_film_has_faces(inputs: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """Interlaced film: found by measurement, taken apart and put together again, restored without mixing its fields."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -32,6 +31,7 @@ from gpen_video.media.fields import (
 from gpen_video.media.formats import pixel_format
 from gpen_video.types import ColourSpec, Frame, FrameFaces, MaskedFace, Picture, RestoredFace, Timestamp, TrackedFace
 from tests.media.factories import ffmpeg
+from tests.upstream import Upstream
 
 GRAY = pixel_format("gray")
 PORTRAIT = np.round(astronaut()[:256, 96:352] @ [0.299, 0.587, 0.114]).astype(np.uint8)
@@ -232,24 +232,6 @@ def test_fields_that_do_not_pair_are_an_error() -> None:
             list(weave_fields(broken, "top", ColourSpec()))
     with pytest.raises(ValueError, match="odd"):
         list(split_fields(made("gray", (8, 7)), "top"))
-
-
-class Upstream:
-    """Counts what is taken of it, and notices being closed."""
-
-    def __init__(self, frames: list[Frame], error_at: int | None = None) -> None:
-        self.taken, self.closed, self.error = 0, False, OSError("the disk went away")
-        self._frames, self._error_at = frames, error_at
-
-    def stream(self) -> Iterator[Frame]:
-        try:
-            for frame in self._frames:
-                if frame.index == self._error_at:
-                    raise self.error
-                self.taken += 1
-                yield frame
-        finally:
-            self.closed = True
 
 
 def test_the_adaptors_keep_the_stage_contract() -> None:

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from gpen_video.media import decode, probe
 from gpen_video.media.filters import deinterlace, filter_warning, filtered, filtered_info, joined
 from gpen_video.types import Frame, VideoInfo
 from tests.media.factories import Clip, ffmpeg, listed_frames, make_clip, picture_md5
+from tests.upstream import Upstream
 
 CLOCK = Fraction(1, 90000)
 VARIABLE = tuple(itertools.accumulate([3003, 1, 9009, 450, 3003, 6006, 12000, 77, 3003, 3003]))
@@ -121,24 +121,6 @@ def test_a_picture_dropped_on_the_way_is_noticed(tmp_path: Path) -> None:
     behind = filtered_info(info, graph)
     with pytest.raises(ConfigError, match="drops"):
         list(filtered(frames, graph, info, behind))
-
-
-class Upstream:
-    """Counts what is taken of it, and notices being closed."""
-
-    def __init__(self, frames: list[Frame], error_at: int | None = None) -> None:
-        self.taken, self.closed, self.error = 0, False, OSError("the disk went away")
-        self._frames, self._error_at = frames, error_at
-
-    def stream(self) -> Iterator[Frame]:
-        try:
-            for frame in self._frames:
-                if frame.index == self._error_at:
-                    raise self.error
-                self.taken += 1
-                yield frame
-        finally:
-            self.closed = True
 
 
 @pytest.mark.parametrize("error_at", [0, 7])
