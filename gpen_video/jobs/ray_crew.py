@@ -38,7 +38,9 @@ class Patience:
     lock: float = 180.0
     """Another takes over a film that is locked still: file servers keep a lost machine's locks for a while."""
     absence: float = 300.0
-    """The cluster has no worker at all."""
+    """The cluster has no worker at all, or one that follows a film says nothing."""
+    late: float = 120.0
+    """A segment takes, before another worker is given it too; and five times what the slowest of its film took."""
     losses: int = 4
     """Workers lost with one segment, or one film, in one attempt."""
 
@@ -64,6 +66,7 @@ class RemoteWorker:
         self._begin_at: float | None = None
         """When what is asked is asked again."""
         self._has_answered = self._is_stopped = False
+        self._questioned_at = 0.0
         self._actor: Actor = None
         self._where: Reference = None
         self._work: Reference = None
@@ -161,7 +164,7 @@ class RemoteWorker:
             self._start()
         self._asked_at, self._has_answered = time.monotonic(), False
         self._work = self._actor.begin.remote(self._asked)
-        self.question = self._actor.news.remote()
+        self._ask_for_news()
 
     def _take(self, told: list[Told]) -> None:
         last = told[-1] if told else None
@@ -171,9 +174,12 @@ class RemoteWorker:
             return
         self._heard.extend(told)
         if not isinstance(last, Checked | Finished | Failed):
-            self.question = self._actor.news.remote()
+            self._ask_for_news()
 
-    def _lose(self) -> None:
+    def _ask_for_news(self) -> None:
+        self.question, self._questioned_at = self._actor.news.remote(), time.monotonic()
+
+    def _lose(self, *, is_silent: bool = False) -> None:
         host, is_cut_off = self._last_place()
         self.end_at_once()
         if self._is_stopped:
@@ -185,7 +191,7 @@ class RemoteWorker:
         if self._losses > patience.losses:
             self._heard.append(Failed(Failure(kind="WorkerDied", line=what, worth_retrying=True)))
             return
-        pause = patience.lease + patience.margin if is_cut_off else 0.0
+        pause = patience.lease + patience.margin if is_cut_off or is_silent else 0.0
         when = f" in {pause:g} s, when it has stopped for certain" if pause else ""
         self._heard.append(Warned(f"{what}; another goes on with it{when}"))
         self._begin_at = self._lost_at + pause
@@ -204,7 +210,10 @@ class RemoteWorker:
 
     def _lose_patience(self) -> None:
         absence = self._crew.patience.absence
-        if not self._has_answered and time.monotonic() - self._asked_at > absence:
+        if self._has_answered:
+            if time.monotonic() - self._questioned_at > absence:
+                self._lose(is_silent=True)
+        elif time.monotonic() - self._asked_at > absence:
             self.end_at_once()
             error = ClusterError(f"the cluster has had no room for following a film for {absence:g} seconds")
             self._heard.append(Failed(failure_of(error)))
@@ -327,6 +336,7 @@ class RayCrew:
             reserved=self.plan.films,
             most_losses=self.patience.losses,
             patience=self.patience.absence,
+            late=self.patience.late,
         )
         here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
         make = self._ray.remote(SegmentDesk).options(

@@ -36,6 +36,10 @@ class DeskSetup:
     """Workers that a segment may be lost with, one after another, before its film is given up."""
     patience: float = 300.0
     """Seconds without any worker after which films are given up."""
+    late: float = 120.0
+    """Seconds that a segment may take in any case, before somebody else is given it too."""
+    times_late: float = 5.0
+    """And so many times what the slowest of its film took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,36 @@ class DeskState:
 class _Worker:
     actor: Actor
     place: Place
+
+
+@dataclass(slots=True, eq=False)
+class _Trial:
+    """A segment that is to be restored, and who tries. A worker that hangs neither answers nor is lost."""
+
+    order: list[Reference]
+    work: list[Reference]
+    frames: int
+    answer: asyncio.Future[Restored | Refused]
+    at_work: dict[_Worker, float] = field(default_factory=dict)
+    """And since when."""
+    losses: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Machines of workers beside which another was set to work."""
+    ended: float | None = None
+    """When it was answered, or nobody waited for it any more."""
+
+    @property
+    def film(self) -> str:
+        """Ray's name for what all segments of a film have in common."""
+        return str(self.order[0].hex())
+
+    def settle(self, answer: Restored | Refused) -> None:
+        """The first answer counts: all have the same bits."""
+        if self.answer.done():
+            return
+        if isinstance(answer, Restored):
+            answer = replace(answer, losses=tuple(self.losses), late=tuple(self.late))
+        self.answer.set_result(answer)
 
 
 @dataclass(slots=True)
@@ -75,6 +109,9 @@ class SegmentDesk:
         )
         self._idle: list[_Worker] = []
         self._at_work: list[_Worker] = []
+        self._trials: set[_Trial] = set()
+        self._paces: dict[str, float] = {}
+        """Seconds a frame of each film's slowest segment."""
         self._absence: _Absence | None = _Absence()
         self._waiting = 0
         self._changed = asyncio.Condition()
@@ -87,29 +124,76 @@ class SegmentDesk:
         at_work = tuple(worker.place for worker in self._at_work)
         return DeskState((*(worker.place for worker in self._idle), *at_work), self._waiting, at_work)
 
-    async def restored(self, order: list[Reference], work: list[Reference]) -> Restored | Refused:
-        """Have a segment restored by a worker, and by another if that one is lost; see `SegmentWorker.restore`."""
+    async def restored(self, order: list[Reference], work: list[Reference], frames: int) -> Restored | Refused:
+        """Have a segment restored by a worker, and by another if that one is lost or late; see `SegmentWorker.restore`.
+
+        Args:
+            order: Of all segments of the film.
+            work: The segment.
+            frames: That are decoded for it.
+        """
         self._open()
-        losses: list[str] = []
-        while len(losses) <= self._setup.most_losses:
-            worker = await self._taken()
-            if worker is None:
-                return Refused(ClusterError(self._why_none()))
-            try:
-                answer = await worker.actor.restore.remote(order, work, secrets.token_hex(4))
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.OutOfMemoryError):
-                losses.append(worker.place.host)
-                await self._lose(worker)
-            except BaseException:
-                await self._give_back(worker)
-                raise
+        trial = _Trial(order, work, frames, asyncio.get_running_loop().create_future())
+        self._trials.add(trial)
+        self._spawn(self._attempt(trial))
+        try:
+            return await trial.answer
+        finally:
+            trial.ended = time.monotonic()
+
+    async def _attempt(self, trial: _Trial) -> None:
+        """Have one worker restore the segment, the next that is free."""
+        worker = await self._taken()
+        if worker is None:
+            trial.settle(Refused(ClusterError(self._why_none())))
+        elif trial.answer.done():
+            await self._give_back(worker)
+        else:
+            trial.at_work[worker] = time.monotonic()
+            await self._await(trial, worker)
+            del trial.at_work[worker]
+        if trial.answer.done() and not trial.at_work:
+            self._trials.discard(trial)
+
+    async def _await(self, trial: _Trial, worker: _Worker) -> None:
+        try:
+            answer = await worker.actor.restore.remote(trial.order, trial.work, secrets.token_hex(4))
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.OutOfMemoryError):
+            trial.losses.append(worker.place.host)
+            await self._lose(worker)
+            if trial.answer.done():
+                return
+            if len(trial.losses) <= self._setup.most_losses:
+                self._spawn(self._attempt(trial))
             else:
-                await self._give_back(worker)
-                return replace(answer, losses=tuple(losses)) if isinstance(answer, Restored) else answer
-        hosts = ", ".join(losses)
-        return Refused(
-            ClusterError(f"{len(losses)} workers were lost, one after another, with the same segment ({hosts})")
-        )
+                hosts = ", ".join(trial.losses)
+                count = f"{len(trial.losses)} workers were lost, one after another, with the same segment"
+                trial.settle(Refused(ClusterError(f"{count} ({hosts})")))
+        except Exception as error:
+            await self._give_back(worker)
+            if not trial.answer.done():
+                trial.answer.set_exception(error)  # a fault of our own
+        else:
+            await self._give_back(worker)
+            if isinstance(answer, Restored):
+                pace = (time.monotonic() - trial.at_work[worker]) / trial.frames
+                self._paces[trial.film] = max(pace, self._paces.get(trial.film, 0.0))
+            trial.settle(answer)
+
+    def _see_to(self, trial: _Trial) -> None:
+        """Where a worker is late, set another to work; end it where that one has answered, and it still has not."""
+        pace = self._paces.get(trial.film)
+        if pace is None or not trial.at_work:
+            return
+        limit = max(self._setup.late, self._setup.times_late * pace * trial.frames)
+        now = time.monotonic()
+        worker, since = next(iter(trial.at_work.items()))
+        if trial.ended is not None:
+            if now - max(since, trial.ended) > limit:
+                self._ray.kill(worker.actor)  # whoever waits for it hears of that
+        elif now - since > limit and self._idle and not trial.late:
+            trial.late.append(worker.place.host)
+            self._spawn(self._attempt(trial))
 
     def _open(self) -> None:
         if not self._tasks:
@@ -186,11 +270,13 @@ class SegmentDesk:
         return f"the cluster has had no worker for {self._setup.patience:g} seconds{reason}; run the same command again"
 
     async def _watch(self) -> None:
-        """Wake up who waits in vain; take in machines that join."""
+        """Wake up who waits in vain; look after who is late; take in machines that join."""
         while True:
             await asyncio.sleep(_LOOK)
             async with self._changed:
                 self._changed.notify_all()
+            for trial in tuple(self._trials):
+                self._see_to(trial)
             if self._setup.grows:
                 machines = await asyncio.to_thread(machines_of, self._ray)
                 self._want(sum(map(self._setup.share.fits, machines)) - self._setup.reserved)

@@ -57,6 +57,8 @@ class Restored:
     attempt: str
     losses: tuple[str, ...] = ()
     """Machines whose worker was lost with it before."""
+    late: tuple[str, ...] = ()
+    """Machines whose worker took so long that another was given it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class RayExecutor:
         if not self._sent:
             self._sent = [self._ray.put(Sent(order, self._deposited(order)))]
         # In lists, so that the desk passes on where things are and not the things.
-        answer = self._desk.restored.remote(self._sent, [self._ray.put(work)])
+        answer = self._desk.restored.remote(self._sent, [self._ray.put(work)], len(work.marks))
         self._under_way[answer] = work.number
 
     def finished(self, order: "FilmOrder", *, wait: bool = False) -> "Iterator[Finished]":
@@ -241,6 +243,8 @@ class RayExecutor:
             raise error.cause from error  # a fault of our own
         for host in getattr(told, "losses", ()):
             self._warn(f"the worker that restored segment {number} was lost ({host}); another did it again")
+        for host in getattr(told, "late", ()):
+            self._warn(f"segment {number} took very long ({host}); another worker was given it too")
         if isinstance(told, Refused):
             raise told.error from told.cause
         self._done.append(told)

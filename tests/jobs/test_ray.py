@@ -216,6 +216,57 @@ def test_through_a_storage_the_films_are_the_same_and_nothing_stays_there(
     assert storage.names("") == []
 
 
+def gone(process: int, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while (there := Path(f"/proc/{process}").exists()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return not there
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_does_not_hold_up_the_film(
+    cluster: ModuleType, here: dict[str, bytes], films: Path, tmp_path: Path
+) -> None:
+    batch, watching = batch_of(films, tmp_path, "cut.mkv"), Watching()
+    crew = RayCrew(TWO, patience=Patience(late=1.0))
+    hanging: list[int] = []
+
+    def stop(job: Job, moved: Moved, worker: int) -> None:
+        if not hanging:
+            while not (at_work := crew.state().at_work):
+                time.sleep(0.05)
+            os.kill(at_work[0].process, signal.SIGSTOP)
+            hanging.append(at_work[0].process)
+
+    watching.when_moved = stop
+    (outcome,) = run_batch(batch, BatchOptions(crew=crew), observer=watching).outcomes
+    assert (outcome.status, outcome.attempts) == ("done", 1)
+    assert any(f"took very long ({socket.gethostname()})" in line for line in outcome.warnings)
+    assert made(batch) == {name: content for name, content in here.items() if name.startswith("cut")}
+    assert gone(hanging[0], seconds=60)
+
+
+@pytest.mark.slow
+def test_one_that_follows_a_film_and_hangs_is_replaced(
+    cluster: ModuleType, here: dict[str, bytes], films: Path, tmp_path: Path
+) -> None:
+    batch, watching = batch_of(films, tmp_path, "cut.mkv"), Watching()
+    crew = RayCrew(TWO, patience=Patience(lease=3.0, margin=1.0, absence=20.0))
+    hanging: list[int] = []
+
+    def stop(job: Job, moved: Moved, worker: int) -> None:
+        if not hanging:
+            hanging.append(crew.place(worker).process)
+            os.kill(hanging[0], signal.SIGSTOP)
+
+    watching.when_moved = stop
+    (outcome,) = run_batch(batch, BatchOptions(crew=crew), observer=watching).outcomes
+    assert (outcome.status, outcome.attempts) == ("done", 1)
+    assert any("followed it was lost" in line for line in outcome.warnings)
+    assert made(batch) == {name: content for name, content in here.items() if name.startswith("cut")}
+    assert gone(hanging[0], seconds=10)
+
+
 @pytest.mark.slow
 def test_a_storage_that_is_not_there_fails_the_film_in_one_line(
     cluster: ModuleType, films: Path, tmp_path: Path
