@@ -1,14 +1,15 @@
 """What a training step costs: multiply-adds and memory of each phase of the recipes, counted on real steps.
 
-    python benchmarks/training.py [RECIPE ...] [--speed]
+    python benchmarks/training.py [RECIPE ...] [--speed [--precision bf16] [--threads 1]] [--compiled PHASE]
 
 Multiply-adds are counted while a step runs at batch 1 in fp32 on the CPU, lazy regularisers in their due share;
 activations are the tensors that autograd keeps for the backward pass; weights, gradients and Adam's two moments are
-summed. --speed measures images a second here, at the recipe's batch.
+summed. --speed measures images a second here, at the recipe's batch; --compiled what `torch.compile` gains in a phase.
 """
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -107,21 +108,49 @@ def speed(phase: Phase, place: Machine, steps: int = 8) -> float:
     return size * steps / sum(times[2:])
 
 
+def compare(phase: Phase, place: Machine, rounds: int = 4, steps: int = 4) -> None:
+    """Print seconds of processor time a step, plain and compiled, in turn and so under the same load."""
+    source = Noise(phase.config.network.size)
+    trainings = {
+        name: make(phase, source, replace(place, compile=name == "compiled")) for name in ("plain", "compiled")
+    }
+    times: dict[str, list[float]] = {name: [] for name in trainings}
+    first = next(iter(trainings.values()))
+    batch = next(feed(first.sample, 16, batch=4, seed=0, start=0, machine=place))
+    for turn in range(rounds + 1):  # the first compiles
+        for name, training in trainings.items():
+            started = time.process_time()
+            for step in range(steps):
+                training.step(batch, Moment(4 * (turn * steps + step), 4, 10**6))
+            times[name].append((time.process_time() - started) / steps)
+    plain, compiled = (float(np.median(times[name][1:])) for name in ("plain", "compiled"))
+    print(f"{phase.name}: {plain:.3f} s plain, {compiled:.3f} s compiled, gain {plain / compiled:.2f}", flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", default=list(RECIPES))
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument(
+        "--compiled", metavar="PHASE", help="only that: seconds a step of batch 4, plain and compiled in turn"
+    )
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of --speed and --compiled")
+    parser.add_argument("--threads", type=int)
     options = parser.parse_args()
-    with machine("cpu", precision="fp32", workers=0) as place:
+    with machine("cpu", precision=options.precision, workers=0, threads=options.threads) as place:
+        if options.compiled:
+            for name in options.recipes:
+                compare(next(phase for phase in RECIPES[name]() if phase.name == options.compiled), place)
+            return
         header = ("phase", "parameters", "an image", "activations", "state", "images", "in all")
         print("{:>12} {:>10} {:>14} {:>10} {:>9} {:>12} {:>15}".format(*header))
         for name in options.recipes:
             print(name)
             for phase in RECIPES[name]():
-                print(describe(phase, place), flush=True)
+                print(describe(phase, replace(place, precision="fp32")), flush=True)
                 if options.speed:
-                    print(f"{'':>12} {speed(phase, place):.2f} images/s here, fp32", flush=True)
+                    print(f"{'':>12} {speed(phase, place):.2f} images/s here, {place.precision}", flush=True)
 
 
 if __name__ == "__main__":
