@@ -47,22 +47,23 @@ ENVIRONMENT = {
 FOLLOWS, RESTORES = '{"films": 1}', "{}"
 
 
+def filled(folder: Path) -> Path:
+    (folder / "in").mkdir(parents=True)
+    shutil.copy(ROOT / "examples" / "sample.mp4", folder / "in")
+    (folder / "jobs.toml").write_text(JOBS, encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def collection(tmp_path: Path) -> Path:
     """A folder that some hosts do not see."""
-    (tmp_path / "seen" / "in").mkdir(parents=True)
-    shutil.copy(ROOT / "examples" / "sample.mp4", tmp_path / "seen" / "in")
-    (tmp_path / "seen" / "jobs.toml").write_text(JOBS, encoding="utf-8")
-    return tmp_path / "seen"
+    return filled(tmp_path / "seen")
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The film as one machine makes it, with as many threads as a worker has."""
-    folder = tmp_path_factory.mktemp("alone")
-    (folder / "in").mkdir()
-    shutil.copy(ROOT / "examples" / "sample.mp4", folder / "in")
-    (folder / "jobs.toml").write_text(JOBS, encoding="utf-8")
+    folder = filled(tmp_path_factory.mktemp("alone"))
     command = (sys.executable, "-m", "gpen_video", "batch", str(folder / "jobs.toml"), "-q")
     subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
     return (folder / "out" / "sample.mp4").read_bytes()
@@ -116,7 +117,7 @@ def test_one_that_restores_segments(network: Hosts, collection: Path, alone: byt
     cluster(network, collection, ("--num-cpus", "1", "--resources", FOLLOWS), {"b": RESTORES, "c": RESTORES})
     told = batch(network, collection, lambda: "b")
     assert (collection / "out" / "sample.mp4").read_bytes() == alone
-    assert "1 done" in told or "done, 96 frames" in told
+    assert "done, 96 frames" in told
 
 
 def test_one_that_follows_the_film(network: Hosts, collection: Path, alone: bytes) -> None:
