@@ -20,7 +20,7 @@ from gpen_video.train.ema import decay_for, update_average
 from gpen_video.train.feed import Batch, Sample, to_network
 from gpen_video.train.losses import gradient_penalty, made_is_real, path_lengths, tells_apart
 from gpen_video.train.machine import Machine
-from gpen_video.train.training import DiscriminatorConfig, Figures, Moment, lazy_adam, step_optimiser
+from gpen_video.train.training import DiscriminatorConfig, Figures, Moment, lazy_adam, take_step
 
 Synthesis = Callable[[Tensor, Sequence[Tensor]], Tensor]
 """`Generator.synthesise`, compiled or not."""
@@ -139,7 +139,7 @@ class PriorTraining:
             made_logits = self._judges(augment(made, strength, draw)).float()
         loss = tells_apart(real_logits, made_logits)
         self._adaptation.observe(real_logits, len(real) * self._machine.ranks)
-        step_optimiser(loss, self.discriminator, self._discriminator_optimiser, self._machine)
+        take_step(loss, self.discriminator, [self._discriminator_optimiser], self._machine)
         return {"discriminator": loss.detach(), "overfitting": real_logits.detach().sign().mean()}
 
     def _penalise_gradients(self, real: Tensor, draw: torch.Generator) -> Tensor:
@@ -147,7 +147,7 @@ class PriorTraining:
         seen = augment(real, self._adaptation.strength, draw).detach().requires_grad_(True)
         penalty = gradient_penalty(self.discriminator(seen), seen)
         loss = self.config.r1_weight / 2 * penalty * self.config.r1_every
-        step_optimiser(loss, self.discriminator, self._discriminator_optimiser, self._machine)
+        take_step(loss, self.discriminator, [self._discriminator_optimiser], self._machine)
         return penalty.detach()
 
     def _generate(self, count: int, draw: torch.Generator) -> Tensor:
@@ -156,7 +156,7 @@ class PriorTraining:
             made, _ = self._imagine(self.generator, count, draw, makes=self._makes)
             logits = self._judges(augment(made, self._adaptation.strength, draw)).float()
         loss = made_is_real(logits)
-        step_optimiser(loss, self.generator, self._generator_optimiser, self._machine)
+        take_step(loss, self.generator, [self._generator_optimiser], self._machine)
         self.discriminator.requires_grad_(True)
         return loss.detach()
 
@@ -166,7 +166,7 @@ class PriorTraining:
         lengths = path_lengths(made, latents, noise)
         self._path_mean.lerp_(self._machine.mean(lengths.detach().mean()), self.config.path_decay)
         loss = (lengths - self._path_mean).square().mean() * self.config.path_weight * self.config.path_every
-        step_optimiser(loss, self.generator, self._generator_optimiser, self._machine)
+        take_step(loss, self.generator, [self._generator_optimiser], self._machine)
         return lengths.detach().mean()
 
     def _imagine(

@@ -95,27 +95,26 @@ def gpen_lite_256() -> Recipe:
 def gpen_lite_256_cpu() -> Recipe:
     """The network that ships, as far as two cores come in hours: no prior, started as the identity."""
     weights = Weights(relative=True, detail=0.7, log_error=0.5, adversarial=0.0)
-    rates = Rates(encoder=4e-3, decoder=4e-3, discriminator=2e-3, final=0.03, fall_from=0.5)
     return (
         Phase(
             name="content",
             config=RestorationConfig(
                 network=LITE_256,
                 weights=weights,
-                rates=rates,
+                rates=Rates(encoder=2.2e-3, decoder=2.2e-3, matrices=2.5e-3, final=0.02, fall_from=0.3, warm_up=0.03),
                 betas=(0.9, 0.99),
                 identity_start=True,
                 noise_strength=1.0,
-                average_half_life=1500,
+                average_half_life=1200,
             ),
-            schedule=Schedule(images=60_000, batch=4, save_every=250, sheet_every=1000),
+            schedule=Schedule(images=60_000, batch=8, save_every=250, sheet_every=1000),
         ),
         Phase(
             name="fine-tuning",
             config=RestorationConfig(
                 network=LITE_256,
                 weights=replace(weights, adversarial=0.02),
-                rates=replace(rates, encoder=1e-3, decoder=1e-3, fall_from=0.6),
+                rates=Rates(encoder=1e-3, decoder=1e-3, discriminator=2e-3, final=0.03, fall_from=0.6),
                 betas=(0.5, 0.99),
                 r1_weight=1.0,
                 augmentation=0.1,

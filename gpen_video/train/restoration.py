@@ -10,7 +10,7 @@ import copy
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,8 +36,9 @@ from gpen_video.train.losses import (
     tells_apart,
 )
 from gpen_video.train.machine import Machine
+from gpen_video.train.muon import Muon
 from gpen_video.train.passthrough import pass_through
-from gpen_video.train.training import DiscriminatorConfig, Figures, Moment, lazy_adam, step_optimiser
+from gpen_video.train.training import DiscriminatorConfig, Figures, Moment, lazy_adam, take_step
 from gpen_video.train.unet import UNet
 
 Likeness = Callable[[Tensor, Tensor], Tensor]
@@ -73,6 +74,8 @@ class Rates:
     encoder: float = 2e-3
     decoder: float = 2e-4
     discriminator: float = 2e-5
+    matrices: float = 0.0
+    """Of Muon, for the 3 x 3 convolutions and the linear layer to the latent; 0 leaves them to Adam like the rest."""
     final: float = 1.0
     """What they have fallen to at the end, as a part, along a cosine."""
     fall_from: float = 0.0
@@ -143,8 +146,8 @@ class RestorationTraining:
             set_form(module, "fast")
             machine.share_weights(module)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        self._optimiser = torch.optim.Adam(_parts(self.net, config.rates), betas=config.betas)
-        self._first_rates = [group["lr"] for group in self._optimiser.param_groups]
+        self._optimisers = _optimisers(self.net, config)
+        self._first_rates = [group["lr"] for group in self._groups()]
         self._restores = torch.compile(self.net) if machine.compile else self.net
         if self.discriminator is not None:
             self._adversary = lazy_adam(self.discriminator, config.rates.discriminator, config.r1_every)
@@ -158,7 +161,7 @@ class RestorationTraining:
     @property
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """What a checkpoint holds besides."""
-        held: dict[str, torch.optim.Optimizer] = {"net": self._optimiser}
+        held = self._optimisers
         return held if self.discriminator is None else {**held, "discriminator": self._adversary}
 
     def numbers(self) -> dict[str, float]:
@@ -179,7 +182,7 @@ class RestorationTraining:
 
     def step(self, batch: Batch, moment: Moment) -> Figures:
         """One step of the network and, where there is one, of its adversary."""
-        for group, first in zip(self._optimiser.param_groups, self._first_rates, strict=True):
+        for group, first in zip(self._groups(), self._first_rates, strict=True):
             group["lr"] = first * _share(self.config.rates, moment.progress)
         draw = self._machine.generator(self._seed, moment.step)
         degraded, target = to_network(batch["degraded"]), to_network(batch["target"])
@@ -205,6 +208,9 @@ class RestorationTraining:
             made = self.average(low)
         return torch.cat([low, made, high])
 
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for optimiser in self._optimisers.values() for group in optimiser.param_groups]
+
     def _improve(
         self, made: Tensor, degraded: Tensor, target: Tensor, to_next: Tensor | None, draw: torch.Generator
     ) -> Figures:
@@ -227,7 +233,7 @@ class RestorationTraining:
         if self.discriminator is not None:
             losses |= self._adversarial(made, target, draw)
         loss = torch.stack([weight * value for weight, value in losses.values()]).sum()
-        step_optimiser(loss, self.net, self._optimiser, self._machine)
+        take_step(loss, self.net, self._optimisers.values(), self._machine)
         return {name: value.detach() for name, (_, value) in losses.items()}
 
     def _adversarial(self, made: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
@@ -254,13 +260,13 @@ class RestorationTraining:
             real_logits = self.discriminator(augment(target, strength, draw)).float()
             made_logits = self.discriminator(augment(made, strength, draw)).float()
         loss = tells_apart(real_logits, made_logits)
-        step_optimiser(loss, self.discriminator, self._adversary, self._machine)
+        take_step(loss, self.discriminator, [self._adversary], self._machine)
         figures = {"discriminator": loss.detach(), "overfitting": real_logits.detach().sign().mean()}
         if moment.step % self.config.r1_every == 0:
             seen = augment(target, strength, draw).detach().requires_grad_(True)
             penalty = gradient_penalty(self.discriminator(seen), seen)
             lazily = self.config.r1_weight / 2 * penalty * self.config.r1_every
-            step_optimiser(lazily, self.discriminator, self._adversary, self._machine)
+            take_step(lazily, self.discriminator, [self._adversary], self._machine)
             figures["r1"] = penalty.detach()
         return figures
 
@@ -286,12 +292,24 @@ def _fresh(config: RestorationConfig) -> Gpen | UNet:
     return net
 
 
-def _parts(net: nn.Module, rates: Rates) -> list[dict[str, object]]:
-    """Parameter groups: the decoder is what a prior can hold, or its counterpart in the U-Net, the encoder all else."""
-    of_decoder = ("generator.", "convs.", "to_rgbs.")
-    decoder = [p for name, p in net.named_parameters() if name.startswith(of_decoder)]
-    encoder = [p for name, p in net.named_parameters() if not name.startswith(of_decoder)]
-    return [{"params": encoder, "lr": rates.encoder}, {"params": decoder, "lr": rates.decoder}]
+def _optimisers(net: nn.Module, config: RestorationConfig) -> dict[str, torch.optim.Optimizer]:
+    """Adam with a rate for encoder and decoder each, and Muon for matrices where they have a rate of their own.
+
+    The decoder is what a prior can hold, or its counterpart in the U-Net, the encoder all else.
+    """
+    rates, of_decoder = config.rates, ("generator.", "convs.", "to_rgbs.")
+    matrices = [p for name, p in net.named_parameters() if _is_matrix(name, p)] if rates.matrices else []
+    taken = {id(p) for p in matrices}
+    rest = [(name, p) for name, p in net.named_parameters() if id(p) not in taken]
+    encoder = [p for name, p in rest if not name.startswith(of_decoder)]
+    decoder = [p for name, p in rest if name.startswith(of_decoder)]
+    groups = [{"params": encoder, "lr": rates.encoder}, {"params": decoder, "lr": rates.decoder}]
+    adam = torch.optim.Adam(groups, betas=config.betas)
+    return {"net": adam, "matrices": Muon(matrices, rates.matrices)} if matrices else {"net": adam}
+
+
+def _is_matrix(name: str, parameter: Tensor) -> bool:
+    return parameter.shape[-1] == 3 or name == "final_linear.0.weight"
 
 
 def _share(rates: Rates, progress: float) -> float:

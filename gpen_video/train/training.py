@@ -1,6 +1,6 @@
 """What all trainings share: the contract with the loop, a step of an optimiser, the discriminator's shape."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -106,9 +106,10 @@ def lazy_adam(module: nn.Module, rate: float, every: int) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=rate * share, betas=(0.0, 0.99**share), eps=1e-8)
 
 
-def step_optimiser(loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer, machine: Machine) -> None:
+def take_step(loss: Tensor, module: nn.Module, optimisers: Iterable[torch.optim.Optimizer], machine: Machine) -> None:
     """Gradient of the loss, averaged over the processes, and one step along it."""
-    optimiser.zero_grad(set_to_none=True)
+    module.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     machine.average_gradients(module)
-    optimiser.step()
+    for optimiser in optimisers:
+        optimiser.step()

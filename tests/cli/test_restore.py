@@ -103,7 +103,7 @@ def heed_sigint() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    film = make_film(tmp_path / "in.mkv", frames=400, width=320, height=240)
+    film = make_film(tmp_path / "in.mkv", frames=150, width=320, height=240)
     command = [sys.executable, "-m", "gpen_video", str(film), str(tmp_path / "out.mkv"), "--device", "cpu", "-v"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_sigint) as process:
         assert process.stderr is not None

@@ -192,6 +192,7 @@ def test_who_is_late_spoils_nothing_and_leaves_nothing(here: dict[str, bytes], f
     assert made(batch) == {name: content for name, content in here.items() if name.startswith("interlaced")}
 
 
+@pytest.mark.slow  # fast ones of a storage: test_storage.py
 def test_through_a_storage_the_films_are_the_same_and_nothing_stays_there(
     cluster: ModuleType, here: dict[str, bytes], films: Path, tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ def films(folder: Path) -> None:
     good = make_film(folder / "good.mkv", frames=5, width=64, height=48)
     for name in (*STRANGE, "theirs.mkv", "held.mkv"):
         shutil.copy(good, folder / "in" / name)
-    make_film(folder / "in" / VICTIM, frames=120, width=320, height=240)
+    make_film(folder / "in" / VICTIM, frames=60, width=320, height=240)
     (folder / "in" / "text.mkv").write_text("no film", encoding="utf-8")
     (folder / "in" / "empty.mkv").touch()
     (folder / "in" / "cut.mkv").write_bytes(good.read_bytes()[:700])
@@ -121,7 +121,7 @@ def test_broken_films_fail_alone_once_and_are_explained(first: FirstRun) -> None
 def test_a_killed_worker_costs_one_attempt_of_one_film(first: FirstRun) -> None:
     outcome = by_name(first.result)[VICTIM]
     assert (outcome.status, outcome.attempts) == ("done", 2)
-    assert frames(outcome.target) == 120
+    assert frames(outcome.target) == 60
     assert [name for name, _ in first.watching.retried] == [VICTIM]
     assert "SIGKILL" in first.watching.retried[0][1].line
 

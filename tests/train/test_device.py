@@ -8,7 +8,7 @@ import torch
 
 from gpen_video.train.machine import Machine
 from gpen_video.train.prior import PriorConfig, PriorTraining
-from gpen_video.train.restoration import RestorationConfig, RestorationTraining, Weights
+from gpen_video.train.restoration import Rates, RestorationConfig, RestorationTraining, Weights
 from gpen_video.train.training import Moment, Training
 from tests.train.test_loop import TINY, Noise
 
@@ -20,8 +20,10 @@ class Elsewhere(Machine):
         return torch.Generator().manual_seed(seed + step)
 
 
-def restoration(place: Machine, **weights: float) -> Training:
-    config = RestorationConfig(network=TINY, weights=Weights(**weights), augmentation=0.3, r1_every=2)
+def restoration(place: Machine, matrices: float = 0.0, **weights: float) -> Training:
+    config = RestorationConfig(
+        network=TINY, weights=Weights(**weights), rates=Rates(matrices=matrices), augmentation=0.3, r1_every=2
+    )
     return RestorationTraining(config, Noise(), place, seed=1)
 
 
@@ -35,7 +37,7 @@ def prior(place: Machine) -> Training:
     [
         prior,
         restoration,
-        lambda place: restoration(place, adversarial=0.0),
+        lambda place: restoration(place, matrices=1e-3, adversarial=0.0),
         lambda place: restoration(place, steadiness=1.0),
     ],
     ids=["prior", "fine-tuning", "content", "clips"],

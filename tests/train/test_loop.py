@@ -21,7 +21,7 @@ from gpen_video.train.feed import feed
 from gpen_video.train.loop import Schedule, run
 from gpen_video.train.machine import Machine
 from gpen_video.train.prior import PriorConfig, PriorTraining
-from gpen_video.train.restoration import RestorationConfig, RestorationTraining, Weights
+from gpen_video.train.restoration import Rates, RestorationConfig, RestorationTraining, Weights
 from gpen_video.train.training import Moment, Report, Training
 
 TINY = GpenConfig(16, channel_multiplier=2, narrow=1 / 32, style_dim=8, mapping_layers=2)
@@ -69,8 +69,8 @@ def restoration(**weights: float) -> Training:
     return RestorationTraining(config, Noise(), CPU, seed=1)
 
 
-def of_content_alone(place: Machine) -> Training:
-    config = RestorationConfig(network=TINY, weights=Weights(adversarial=0.0), noise_strength=1.0)
+def of_content_alone(place: Machine, **rates: float) -> Training:
+    config = RestorationConfig(network=TINY, weights=Weights(adversarial=0.0), rates=Rates(**rates), noise_strength=1.0)
     return RestorationTraining(config, Noise(), place, seed=1)
 
 
@@ -85,8 +85,14 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(
     "make",
-    [prior, restoration, lambda: restoration(adversarial=0.0), lambda: restoration(steadiness=1.0)],
-    ids=["prior", "adversarial", "content", "clips"],
+    [
+        prior,
+        restoration,
+        lambda: restoration(adversarial=0.0),
+        lambda: restoration(steadiness=1.0),
+        lambda: of_content_alone(CPU, matrices=1e-3),
+    ],
+    ids=["prior", "adversarial", "content", "clips", "muon"],
 )
 def test_stopping_and_going_on_gives_the_weights_of_one_run(make: Callable[[], Training], tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()

@@ -1,5 +1,7 @@
 """The restoring network in training."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ import torch.nn.functional as F
 
 from gpen_video.train.degrade import training_clip
 from gpen_video.train.restoration import Rates, RestorationConfig, RestorationTraining, Weights, _share, _to_next
-from gpen_video.train.training import Moment
-from tests.train.test_loop import CPU, TINY, Noise, restoration
+from gpen_video.train.training import Moment, Training
+from tests.train.test_loop import CPU, TINY, Noise, of_content_alone, restoration
 
 
 def test_the_map_to_the_next_frame_is_the_clips_motion() -> None:
@@ -36,6 +38,18 @@ def test_encoder_and_decoder_have_their_own_rates() -> None:
     assert len(encoder["params"]) + len(decoder["params"]) == len(named)
 
 
+def test_with_a_rate_for_matrices_muon_takes_the_convolutions() -> None:
+    config = RestorationConfig(network=TINY, rates=Rates(matrices=1e-3))
+    training = RestorationTraining(config, Noise(), CPU, seed=0)
+    of_adam = [p for group in training.optimisers["net"].param_groups for p in group["params"]]
+    matrices = training.optimisers["matrices"].param_groups[0]["params"]
+    assert len(of_adam) + len(matrices) == len(list(training.net.parameters()))
+    taken = {id(p) for p in of_adam}
+    shapes = {name: tuple(p.shape) for name, p in training.net.named_parameters() if id(p) not in taken}
+    assert all(shape[-2:] == (3, 3) for name, shape in shapes.items() if name != "final_linear.0.weight")
+    assert {"final_linear.0.weight", "generator.conv1.conv.weight", "ecd1.0.1.weight"} <= shapes.keys()
+
+
 def test_rates_share_along_a_cosine() -> None:
     rates = Rates(final=0.1, fall_from=0.5)
     assert [_share(rates, at) for at in (0.0, 0.5)] == [1, 1]
@@ -44,9 +58,18 @@ def test_rates_share_along_a_cosine() -> None:
     assert [_share(Rates(warm_up=0.2), at) for at in (0.0, 0.1, 0.2)] == [0, 0.5, 1]
 
 
-@pytest.mark.parametrize("weights", [{}, {"adversarial": 0.0}, {"steadiness": 1.0, "adversarial": 0.0}])
-def test_training_lowers_the_content_loss(weights: dict[str, float]) -> None:
-    training = restoration(**weights)
+@pytest.mark.parametrize(
+    "make",
+    [
+        restoration,
+        lambda: restoration(adversarial=0.0),
+        lambda: restoration(steadiness=1.0, adversarial=0.0),
+        lambda: of_content_alone(CPU, matrices=2e-3),
+    ],
+    ids=["adversarial", "content", "clips", "muon"],
+)
+def test_training_lowers_the_content_loss(make: Callable[[], Training]) -> None:
+    training = make()
     rng = np.random.default_rng(0)
     samples = [training.sample(index, rng) for index in range(4)]
     batch = {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
