@@ -136,7 +136,7 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("faces", metavar="FACES", type=Path, help="a folder with an index, or a pack")
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of the training; one that exists is gone on with")
     parser.add_argument("--phase", action="append", metavar="NAME", help="only this phase (may be given again)")
-    parser.add_argument("--start", metavar="WEIGHTS", help="what the first phase begins with, name or file")
+    parser.add_argument("--start-from", metavar="WEIGHTS", help="what the first phase begins with, name or file")
     parser.add_argument("--images", type=_positive, help="images of each phase, in place of the recipe's")
     parser.add_argument("--batch", type=_positive, help="images of a step, in place of the recipe's")
     parser.add_argument("--minutes", type=float, help="save and stop after so long, to go on in another call")
@@ -165,7 +165,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
 
     started = time.monotonic()
     recipe = _chosen(arguments)
-    start = load_gpen(arguments.start).net if arguments.start else None
+    start = load_gpen(arguments.start_from).net if arguments.start_from else None
     _make_folder(arguments.out)
     source = faces_at(arguments.faces, held_out=False)
     until = started + 60 * arguments.minutes if arguments.minutes else float("inf")
@@ -306,7 +306,7 @@ def _detector_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("teacher", metavar="TEACHER", type=Path, help="a trained RetinaFace MobileNet-0.25")
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of the training; one that exists is gone on with")
     parser.add_argument("--backbone", type=Path, help="ImageNet weights of MobileNet-0.25 to start from")
-    parser.add_argument("--start", type=Path, help="weights of an earlier training to start from")
+    parser.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="weights of an earlier training")
     parser.add_argument("--large-faces", action="store_true", help="train only what finds faces above 150 pixels")
     parser.add_argument("--steps", type=_positive, default=5500)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
@@ -326,7 +326,7 @@ def _detector(arguments: argparse.Namespace, console: Console) -> None:
         steps=arguments.steps,
         learning_rate=arguments.learning_rate,
         backbone=arguments.backbone,
-        start=arguments.start,
+        start=arguments.start_from,
         trained=LARGE_FACES if arguments.large_faces else (),
     )
     _make_folder(arguments.out)

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from torch.distributed.run import get_args_parser
 
 from gpen_video.cli.app import main
 from gpen_video.train.data import LANDMARK_NAMES
@@ -96,6 +98,16 @@ def test_degradations_are_drawn(faces: Path, tmp_path: Path) -> None:
     assert cv2.imread(str(sheet)).shape[1] > 1000
 
 
+def test_torchrun_takes_none_of_the_options_for_its_own(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "run", "--help"])
+    options = sorted(set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"})
+    assert "--start-from" in options
+    words = ["train", "run", "gpen-lite-256", "faces", "out", *options]
+    taken = get_args_parser().parse_args(["--nproc-per-node", "4", "-m", "gpen_video", *words])
+    assert taken.training_script_args == words  # even behind its script it reads what begins as one of its own does
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -106,7 +118,7 @@ def test_degradations_are_drawn(faces: Path, tmp_path: Path) -> None:
         (["run", "gpen-256", "{faces}", "{faces}/index.csv/out", "--device", "cpu"], 5, "cannot be made a folder"),
         (["run", "gpen-256", "{faces}", "{tmp}/out", "--images", "0"], 2, "must be 1 or more"),
         (
-            ["run", "gpen-lite-256", "{faces}", "{tmp}/out", "--start", "gpen-lite-256"],
+            ["run", "gpen-lite-256", "{faces}", "{tmp}/out", "--start-from", "gpen-lite-256"],
             4,
             "cannot start from a restorer",
         ),
