@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, 1 internal error, 2 usage or settings, 3 source, 4 weights, 5 result, 6 training,
 7 a result that does not stand the comparison with its source, 8 some films of a batch failed, 9 the cluster,
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Final, cast
 from gpen_video.cli.console import Console
 from gpen_video.cli.parser import Parser
 from gpen_video.errors import GpenVideoError
+from gpen_video.interrupt import heard_once
 
 COMMANDS: Final = ("batch", "inspect", "measure", "presets", "resume-info", "train", "verify", "weights")
 """Modules beside this one, dashes as underscores; each has `build_parser` and `run`, as has `restore`, which needs no
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     console = Console()
     try:
-        _run(sys.argv[1:] if argv is None else list(argv), console)
+        with heard_once():
+            _run(sys.argv[1:] if argv is None else list(argv), console)
     except GpenVideoError as error:
         console.error(str(error))
         return error.exit_code

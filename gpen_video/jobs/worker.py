@@ -9,10 +9,11 @@ import time
 import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gpen_video.config import Settings
 from gpen_video.errors import InputError, InUseError, OutputError
+from gpen_video.interrupt import heard_once
 from gpen_video.jobs.job import Job
 from gpen_video.jobs.outcome import Failure, Figures
 from gpen_video.jobs.retry import failure_of
@@ -102,24 +103,19 @@ def serve(channel: "Connection[Told, Asked]", setup: WorkerSetup) -> None:
     A terminal's Ctrl-C reaches all of its processes; this one leaves it to the parent, which ends workers with SIGTERM.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command has it; read when torch is imported
     warnings.simplefilter("ignore")  # what libraries say to programmers
     try:
-        use_threads(setup.threads)
-        from gpen_video.pipeline import KeptModels  # not at the top: it loads the networks' library
+        with heard_once():
+            use_threads(setup.threads)
+            from gpen_video.pipeline import KeptModels  # not at the top: it loads the networks' library
 
-        kept = KeptModels(offline=setup.offline)
-        while (asked := channel.recv()) is not None:
-            answer = checked(asked, kept) if isinstance(asked, Check) else restored(asked, kept, setup, channel)
-            channel.send(answer)
+            kept = KeptModels(offline=setup.offline)
+            while (asked := channel.recv()) is not None:
+                answer = checked(asked, kept) if isinstance(asked, Check) else restored(asked, kept, setup, channel)
+                channel.send(answer)
     except (EOFError, ConnectionError, KeyboardInterrupt):
         return  # the parent is gone, or wants no more
-
-
-def _stop(*_: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: what is being put away must not be interrupted
-    raise KeyboardInterrupt
 
 
 def use_threads(count: int) -> None:

@@ -181,7 +181,8 @@ class _Feed:
         """Write until there is nothing more, the program ends, or `stopped` is set."""
         try:
             with closing_upstream(self.frames):
-                self._write()
+                if not self.stopped.is_set():
+                    self._write()
         except BaseException as error:  # goes on in the thread that takes the pictures
             self.error = error
         finally:
@@ -252,10 +253,10 @@ class _Pipe:
 def _filtered(frames: Iterable[Frame], program: _Program, info: VideoInfo) -> Generator[tuple[Frame, av.VideoFrame]]:
     """Each frame, without samples, and the picture that came back for it."""
     feed = _Feed(frames, program, info)
-    thread = threading.Thread(target=feed.run, name="filters", daemon=True)
-    thread.start()
+    thread = threading.Thread(target=feed.run, name="filters")
     first: Timestamp | None = None
     try:
+        thread.start()
         for picture in _pictures(program):
             frame = feed.waiting.popleft() if feed.waiting else None
             first = first or (frame.time if frame else None)
@@ -274,7 +275,8 @@ def _filtered(frames: Iterable[Frame], program: _Program, info: VideoInfo) -> Ge
     finally:
         feed.stopped.set()
         program.process.kill()
-        thread.join()
+        with suppress(RuntimeError):  # interrupted before it ran: then it finds that it is to stop
+            thread.join()
 
 
 def _pictures(program: _Program) -> Generator[av.VideoFrame]:

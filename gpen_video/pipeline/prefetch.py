@@ -42,6 +42,8 @@ def prefetch(upstream: Iterator[T], depth: int, name: str = "prefetch") -> Gener
         return False
 
     def work() -> None:
+        if stop.is_set():
+            return
         try:
             for item in upstream:
                 if not put(item):
@@ -55,10 +57,10 @@ def prefetch(upstream: Iterator[T], depth: int, name: str = "prefetch") -> Gener
             with contextlib.suppress(Empty):
                 return queue.get(timeout=1.0)
 
-    thread = Thread(target=work, name=name, daemon=True)
-    thread.start()
+    thread = Thread(target=work, name=name)  # a daemon's end, in the midst of a library's code, would abort the process
     with closing_upstream(upstream):
         try:
+            thread.start()
             while not isinstance(item := get(), _End):
                 yield item
             if item.error is not None:
@@ -68,4 +70,5 @@ def prefetch(upstream: Iterator[T], depth: int, name: str = "prefetch") -> Gener
             with contextlib.suppress(Empty):
                 while True:
                     queue.get_nowait()
-            thread.join()
+            with contextlib.suppress(RuntimeError):  # interrupted before it ran: then it finds that it is to stop
+                thread.join()

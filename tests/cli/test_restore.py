@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -109,8 +110,10 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stderr.readline()  # the plan: the run has begun
         process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)  # in impatience
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert said.splitlines()[-1] == "gpen-video: stopped; nothing was written"
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]

@@ -119,7 +119,7 @@ def survives(run: Run, folder: Path, seed: int) -> int:
     return killed
 
 
-@pytest.mark.parametrize("seed", [3])
+@pytest.mark.parametrize("seed", [12])  # at an event, so that no machine is too fast to be killed
 def test_killed_it_goes_on_to_the_same_film(run: Run, tmp_path: Path, seed: int) -> None:
     assert survives(run, tmp_path, seed) > 0
     assert_same(tmp_path / "out.mp4", run)

@@ -51,6 +51,26 @@ def test_it_runs_ahead_by_its_depth_and_no_further(depth: int) -> None:
     assert upstream.closed
 
 
+@pytest.mark.parametrize("runs", [True, False], ids=["runs", "never runs"])
+def test_interrupted_while_the_thread_starts_it_leaves_none(monkeypatch: pytest.MonkeyPatch, runs: bool) -> None:
+    """Ctrl-C in the wait of `Thread.start`: a thread that was left would run what is closed, or abort the process."""
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if runs:
+            begin(thread)
+            time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    upstream = Counting()
+    ahead = prefetch(upstream.items(), 2)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead)
+    assert upstream.closed == runs  # what was never begun has nothing to close
+    assert list(ahead) == []
+
+
 def test_an_error_upstream_arrives_unchanged_after_the_items_before_it() -> None:
     error = KeyError("frame 3")
     ahead = prefetch(Counting(3, error).items(), 2)
