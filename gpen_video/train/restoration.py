@@ -309,7 +309,7 @@ def _optimisers(net: nn.Module, config: RestorationConfig) -> dict[str, torch.op
 
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:
-    return parameter.shape[-1] == 3 or name == "final_linear.0.weight"
+    return parameter.shape[-2:] == (3, 3) or name == "final_linear.0.weight"
 
 
 def _share(rates: Rates, progress: float) -> float:
