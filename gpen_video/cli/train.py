@@ -13,9 +13,11 @@ from gpen_video.cli.parser import Parser, add_loudness
 from gpen_video.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from gpen_video.nets.gpen import Gpen
     from gpen_video.train.detector_evaluation import Recall
     from gpen_video.train.evaluate import BeforeAfter, RestorerReport
     from gpen_video.train.recipes import Phase, Recipe
+    from gpen_video.train.unet import UNet
 
 _TERMS = "not stated"
 _DETECTOR = "retinaface-mobile0.25"
@@ -207,22 +209,43 @@ def _altered(phase: Phase, arguments: argparse.Namespace) -> Phase:
 
 
 def _export_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("phase", metavar="PHASE", type=Path, help="folder of a phase: OUT/fine-tuning")
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help="folder of a phase: OUT/fine-tuning; name or file of weights"
+    )
     parser.add_argument("file", metavar="FILE.safetensors", type=Path)
     parser.add_argument("--name", help="of the weights; by default the file's")
     parser.add_argument("--terms", default=_TERMS, help="under which the weights may be used")
+    parser.add_argument("--towards", metavar="WEIGHTS", help="mix with these, of which WEIGHTS were trained on")
+    parser.add_argument("--share", type=_share, default=0.5, help="of WEIGHTS in the mixture, 0 to 1 (default: 0.5)")
 
 
 def _export(arguments: argparse.Namespace, console: Console) -> None:
-    from gpen_video.nets.gpen import Gpen
-    from gpen_video.train.course import trained_network
     from gpen_video.train.export import export_gpen
+    from gpen_video.train.interpolation import interpolated
 
-    net = trained_network(arguments.phase)
-    if not isinstance(net, Gpen):
-        raise UsageError(f"{arguments.phase}: holds the U-Net that GPEN is compared with; only a GPEN restores film")
+    net = _restorer(arguments.weights)
+    if arguments.towards:
+        net = interpolated(net, _restorer(arguments.towards), arguments.share)
     export_gpen(net, arguments.file, name=arguments.name or arguments.file.stem, terms=arguments.terms)
     console.line(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.1f} MB")
+
+
+def _restorer(weights: str) -> Gpen:
+    from gpen_video.nets.gpen import Gpen
+
+    net = _network(weights)
+    if not isinstance(net, Gpen):
+        raise UsageError(f"{weights}: holds the U-Net that GPEN is compared with; only a GPEN restores film")
+    return net
+
+
+def _network(weights: str) -> Gpen | UNet:
+    """By name, file, or folder of a phase."""
+    from gpen_video.train.course import trained_network
+    from gpen_video.weights.load import load_gpen
+
+    folder = Path(weights)
+    return trained_network(folder) if folder.is_dir() else load_gpen(weights).net
 
 
 def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
@@ -242,18 +265,15 @@ def _evaluate(arguments: argparse.Namespace, console: Console) -> None:
 
     from gpen_video.cli.progress import CountDisplay
     from gpen_video.restore.memory import keep_freed_memory
-    from gpen_video.train.course import trained_network
     from gpen_video.train.data import Crops
     from gpen_video.train.evaluate import evaluate_restorer, load_judges
     from gpen_video.train.sheet import comparison_sheet, themed_sheet, write_sheet
     from gpen_video.train.source import faces_at
-    from gpen_video.weights.load import load_gpen
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    folder = Path(arguments.weights)
-    net = trained_network(folder) if folder.is_dir() else load_gpen(arguments.weights).net
+    net = _network(arguments.weights)
     source = faces_at(arguments.faces, held_out=True)(net.config.size)
     judges = load_judges(arguments.imagenet)
     with CountDisplay(console, "faces measured") as display:
@@ -442,4 +462,11 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} must be from 0 to 1")
     return value

@@ -76,8 +76,10 @@ class PriorTraining:
             set_form(module, "fast")
             machine.share_weights(module)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self._generator_optimiser = lazy_adam(self.generator, config.learning_rate, config.path_every)
-        self._discriminator_optimiser = lazy_adam(self.discriminator, config.learning_rate, config.r1_every)
+        self._generator_optimiser = lazy_adam(self.generator.parameters(), config.learning_rate, config.path_every)
+        self._discriminator_optimiser = lazy_adam(
+            self.discriminator.parameters(), config.learning_rate, config.r1_every
+        )
         self._adaptation = Adaptation(target=config.augmentation_target, images=config.augmentation_images)
         self._path_mean = torch.zeros((), device=machine.device)
         self._makes = torch.compile(self.generator.synthesise) if machine.compile else self.generator.synthesise

@@ -76,6 +76,8 @@ class Rates:
     discriminator: float = 2e-5
     matrices: float = 0.0
     """Of Muon, for the 3 x 3 convolutions and the linear layer to the latent; 0 leaves them to Adam like the rest."""
+    discriminator_matrices: float = 0.0
+    """The same for the discriminator's convolutions and its first linear layer."""
     final: float = 1.0
     """What they have fallen to at the end, as a part, along a cosine."""
     fall_from: float = 0.0
@@ -150,7 +152,7 @@ class RestorationTraining:
         self._first_rates = [group["lr"] for group in self._groups()]
         self._restores = torch.compile(self.net) if machine.compile else self.net
         if self.discriminator is not None:
-            self._adversary = lazy_adam(self.discriminator, config.rates.discriminator, config.r1_every)
+            self._adversaries = _adversaries(self.discriminator, config)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -162,7 +164,7 @@ class RestorationTraining:
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """What a checkpoint holds besides."""
         held = self._optimisers
-        return held if self.discriminator is None else {**held, "discriminator": self._adversary}
+        return held if self.discriminator is None else held | self._adversaries
 
     def numbers(self) -> dict[str, float]:
         """Nothing else has state."""
@@ -260,13 +262,13 @@ class RestorationTraining:
             real_logits = self.discriminator(augment(target, strength, draw)).float()
             made_logits = self.discriminator(augment(made, strength, draw)).float()
         loss = tells_apart(real_logits, made_logits)
-        take_step(loss, self.discriminator, [self._adversary], self._machine)
+        take_step(loss, self.discriminator, self._adversaries.values(), self._machine)
         figures = {"discriminator": loss.detach(), "overfitting": real_logits.detach().sign().mean()}
         if moment.step % self.config.r1_every == 0:
             seen = augment(target, strength, draw).detach().requires_grad_(True)
             penalty = gradient_penalty(self.discriminator(seen), seen)
             lazily = self.config.r1_weight / 2 * penalty * self.config.r1_every
-            take_step(lazily, self.discriminator, [self._adversary], self._machine)
+            take_step(lazily, self.discriminator, self._adversaries.values(), self._machine)
             figures["r1"] = penalty.detach()
         return figures
 
@@ -298,14 +300,28 @@ def _optimisers(net: nn.Module, config: RestorationConfig) -> dict[str, torch.op
     The decoder is what a prior can hold, or its counterpart in the U-Net, the encoder all else.
     """
     rates, of_decoder = config.rates, ("generator.", "convs.", "to_rgbs.")
-    matrices = [p for name, p in net.named_parameters() if _is_matrix(name, p)] if rates.matrices else []
-    taken = {id(p) for p in matrices}
-    rest = [(name, p) for name, p in net.named_parameters() if id(p) not in taken]
-    encoder = [p for name, p in rest if not name.startswith(of_decoder)]
-    decoder = [p for name, p in rest if name.startswith(of_decoder)]
+    matrices, rest = _parted(net, rates.matrices)
+    encoder = [p for name, p in rest.items() if not name.startswith(of_decoder)]
+    decoder = [p for name, p in rest.items() if name.startswith(of_decoder)]
     groups = [{"params": encoder, "lr": rates.encoder}, {"params": decoder, "lr": rates.decoder}]
     adam = torch.optim.Adam(groups, betas=config.betas)
     return {"net": adam, "matrices": Muon(matrices, rates.matrices)} if matrices else {"net": adam}
+
+
+def _adversaries(net: nn.Module, config: RestorationConfig) -> dict[str, torch.optim.Optimizer]:
+    """The discriminator's, likewise."""
+    rates = config.rates
+    matrices, rest = _parted(net, rates.discriminator_matrices)
+    adam = lazy_adam(rest.values(), rates.discriminator, config.r1_every)
+    muon = {"discriminator_matrices": Muon(matrices, rates.discriminator_matrices)} if matrices else {}
+    return {"discriminator": adam, **muon}
+
+
+def _parted(net: nn.Module, rate: float) -> tuple[list[nn.Parameter], dict[str, nn.Parameter]]:
+    """What Muon takes, if it has a rate, and all else by name."""
+    named = dict(net.named_parameters())
+    taken = {name: p for name, p in named.items() if rate and _is_matrix(name, p)}
+    return list(taken.values()), {name: p for name, p in named.items() if name not in taken}
 
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:

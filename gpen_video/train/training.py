@@ -100,10 +100,10 @@ class DiscriminatorConfig:
         )
 
 
-def lazy_adam(module: nn.Module, rate: float, every: int) -> torch.optim.Adam:
+def lazy_adam(parameters: Iterable[nn.Parameter], rate: float, every: int) -> torch.optim.Adam:
     """Adam for a network that takes one more step every `every` steps (Karras et al. 2020, appendix B)."""
     share = every / (every + 1)
-    return torch.optim.Adam(module.parameters(), lr=rate * share, betas=(0.0, 0.99**share), eps=1e-8)
+    return torch.optim.Adam(parameters, lr=rate * share, betas=(0.0, 0.99**share), eps=1e-8)
 
 
 def take_step(loss: Tensor, module: nn.Module, optimisers: Iterable[torch.optim.Optimizer], machine: Machine) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from torch.distributed.run import get_args_parser
 
 from gpen_video.cli.app import main
+from gpen_video.train.course import trained_network
 from gpen_video.train.data import LANDMARK_NAMES
+from gpen_video.weights.load import load_gpen
 
 Capture = pytest.CaptureFixture[str]
 BOX = {"x0": 70, "y0": 60, "x1": 186, "y1": 215}
@@ -84,6 +87,17 @@ def test_export_then_evaluate(trained: Path, faces: Path, tmp_path: Path, capsys
     assert cv2.imread(str(sheet)) is not None
 
 
+def test_export_of_a_mixture(trained: Path, tmp_path: Path) -> None:
+    phase, mixed = str(trained / "content"), tmp_path / "mixed.safetensors"
+    assert main(["train", "export", phase, str(mixed), "--towards", "gpen-lite-256", "--share", "0.25"]) == 0
+    ours = trained_network(trained / "content").state_dict()
+    theirs, got = (load_gpen(weights).net.state_dict() for weights in ("gpen-lite-256", str(mixed)))
+    for name, weight in got.items():
+        wanted = 0.25 * ours[name] + 0.75 * theirs[name]
+        assert torch.allclose(weight, wanted, rtol=1e-3, atol=1e-6), name  # 16 bits
+    assert any(not torch.equal(ours[name], theirs[name]) for name in got)
+
+
 def test_prepare_and_pack(faces: Path, tmp_path: Path, capsys: Capture) -> None:
     pack = tmp_path / "faces.pack"
     assert main(["train", "prepare", str(faces), str(tmp_path / "index"), "--pack", str(pack)]) == 0
@@ -123,6 +137,8 @@ def test_torchrun_takes_none_of_the_options_for_its_own(capsys: Capture) -> None
             "cannot start from a restorer",
         ),
         (["export", "{tmp}", "{tmp}/x.safetensors"], 4, "no such checkpoint"),
+        (["export", "nothing", "{tmp}/x.safetensors"], 4, "nothing"),
+        (["export", "gpen-lite-256", "{tmp}/x.safetensors", "--share", "1.5"], 2, "must be from 0 to 1"),
         (["evaluate", "nothing", "{faces}"], 4, "nothing"),
         (["evaluate", "gpen-lite-256", "{tmp}"], 3, "index.csv"),
         (["prepare", "{tmp}/none", "{tmp}/out"], 3, "no such folder"),

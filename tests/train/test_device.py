@@ -21,9 +21,8 @@ class Elsewhere(Machine):
 
 
 def restoration(place: Machine, matrices: float = 0.0, **weights: float) -> Training:
-    config = RestorationConfig(
-        network=TINY, weights=Weights(**weights), rates=Rates(matrices=matrices), augmentation=0.3, r1_every=2
-    )
+    rates = Rates(matrices=matrices, discriminator_matrices=matrices)
+    config = RestorationConfig(network=TINY, weights=Weights(**weights), rates=rates, augmentation=0.3, r1_every=2)
     return RestorationTraining(config, Noise(), place, seed=1)
 
 
@@ -37,10 +36,11 @@ def prior(place: Machine) -> Training:
     [
         prior,
         restoration,
-        lambda place: restoration(place, matrices=1e-3, adversarial=0.0),
+        lambda place: restoration(place, adversarial=0.0),
+        lambda place: restoration(place, matrices=1e-3),
         lambda place: restoration(place, steadiness=1.0),
     ],
-    ids=["prior", "fine-tuning", "content", "clips"],
+    ids=["prior", "fine-tuning", "content", "muon", "clips"],
 )
 def test_every_tensor_of_a_step_is_on_the_device(make: Callable[[Machine], Training]) -> None:
     training = make(Elsewhere(device=torch.device("meta"), workers=0))

@@ -74,6 +74,11 @@ def of_content_alone(place: Machine, **rates: float) -> Training:
     return RestorationTraining(config, Noise(), place, seed=1)
 
 
+def with_muon() -> Training:
+    rates = Rates(matrices=1e-3, discriminator_matrices=1e-3)
+    return RestorationTraining(RestorationConfig(network=TINY, rates=rates, r1_every=3), Noise(), CPU, seed=1)
+
+
 def schedule(images: int) -> Schedule:
     return Schedule(images=images, batch=4, report_every=2, save_every=3, sheet_every=100)
 
@@ -90,7 +95,7 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
         restoration,
         lambda: restoration(adversarial=0.0),
         lambda: restoration(steadiness=1.0),
-        lambda: of_content_alone(CPU, matrices=1e-3),
+        with_muon,
     ],
     ids=["prior", "adversarial", "content", "clips", "muon"],
 )

@@ -39,8 +39,13 @@ def test_encoder_and_decoder_have_their_own_rates() -> None:
 
 
 def test_with_a_rate_for_matrices_muon_takes_the_convolutions() -> None:
-    config = RestorationConfig(network=TINY, rates=Rates(matrices=1e-3))
+    config = RestorationConfig(network=TINY, rates=Rates(matrices=1e-3, discriminator_matrices=2e-3))
     training = RestorationTraining(config, Noise(), CPU, seed=0)
+    assert training.discriminator is not None
+    judged = [optimiser.param_groups[0] for name, optimiser in training.optimisers.items() if "discriminator" in name]
+    shapes_of = [{p.shape[-2:] for p in group["params"] if p.ndim == 4} for group in judged]
+    assert shapes_of == [{(1, 1)}, set()]  # Muon's own are matrices of (O, I K K)
+    assert sum(len(group["params"]) for group in judged) == len(list(training.discriminator.parameters()))
     of_adam = [p for group in training.optimisers["net"].param_groups for p in group["params"]]
     matrices = training.optimisers["matrices"].param_groups[0]["params"]
     assert len(of_adam) + len(matrices) == len(list(training.net.parameters()))
