@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -97,12 +96,12 @@ def main() -> None:
         "samples": samples_part,
         "hdr": hdr_part,
         "cost": cost_part,
+        "rounding": lambda: rounding_part(arguments.films),
     }
     parser.add_argument("--only", choices=tuple(parts))
     parser.add_argument("films", nargs="*", type=Path, default=[ROOT / "examples" / "sample.mp4"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    parts["rounding"] = partial(rounding_part, arguments.films)
     if arguments.only is not None:
         for line in parts[arguments.only]():
             print(line, flush=True)
