@@ -110,7 +110,7 @@ def machine(
     try:
         yield Machine(
             device=chosen,
-            precision=precision or ("bf16" if _computes_in_bf16(chosen) else "fp32"),
+            precision=precision or ("bf16" if computes_in_bf16(chosen) else "fp32"),
             compile=on_cuda if compile is None else compile,
             workers=min((os.cpu_count() or 1) - 1, 15) if workers is None else workers,
             rank=int(os.environ.get("RANK", "0")),
@@ -141,7 +141,8 @@ def _device(name: str, local: int) -> torch.device:
     return device
 
 
-def _computes_in_bf16(device: torch.device) -> bool:
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16, and so is faster in it than in fp32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Without the instructions bf16 convolutions are emulated: ten times slower than fp32.

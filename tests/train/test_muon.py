@@ -40,3 +40,25 @@ def test_weights_that_were_loaded_since_are_what_a_step_starts_from() -> None:
     optimiser.step()
     assert torch.allclose(weight, torch.full_like(weight, 5), atol=1e-3)
     assert not torch.equal(weight, torch.full_like(weight, 5))
+
+
+def test_matrices_go_where_torchs_own_muon_takes_them() -> None:
+    """That one iterates in bf16, eight bits; the momentum of three steps is in it."""
+    torch.manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.zeros(20, 48)) for _ in range(2))
+    optimiser = Muon([ours], rate=0.01)
+    reference = torch.optim.Muon([theirs], lr=0.05, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        ours.grad = theirs.grad = torch.randn(20, 48)
+        optimiser.step()
+        reference.step()
+    assert (ours - theirs).norm() < 0.02 * theirs.norm()
+
+
+@pytest.mark.parametrize("zeros", [(4, 3, 3, 3), (6, 5)])
+def test_without_a_gradient_nothing_moves(zeros: tuple[int, ...]) -> None:
+    still, quiet = nn.Parameter(torch.ones(zeros)), nn.Parameter(torch.ones(zeros))
+    quiet.grad = torch.zeros(zeros)
+    Muon([still, quiet], rate=0.1).step()
+    assert torch.equal(still, torch.ones(zeros))
+    assert torch.equal(quiet, torch.ones(zeros))

@@ -44,7 +44,7 @@ def test_with_a_rate_for_matrices_muon_takes_the_convolutions() -> None:
     assert training.discriminator is not None
     judged = [optimiser.param_groups[0] for name, optimiser in training.optimisers.items() if "discriminator" in name]
     shapes_of = [{p.shape[-2:] for p in group["params"] if p.ndim == 4} for group in judged]
-    assert shapes_of == [{(1, 1)}, set()]  # Muon's own are matrices of (O, I K K)
+    assert shapes_of == [{(1, 1)}, {(3, 3)}]
     assert sum(len(group["params"]) for group in judged) == len(list(training.discriminator.parameters()))
     of_adam = [p for group in training.optimisers["net"].param_groups for p in group["params"]]
     matrices = training.optimisers["matrices"].param_groups[0]["params"]
