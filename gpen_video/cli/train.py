@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TERMS = "not stated"
 _DETECTOR = "retinaface-mobile0.25"
+_RECOGNISER = "arcface-ir-se50"
 _SHEET_CELL = 256
 """Longer side of the pictures on the sheet of degradations."""
 
@@ -141,6 +142,8 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-from", metavar="WEIGHTS", help="what the first phase begins with, name or file")
     parser.add_argument("--images", type=_positive, help="images of each phase, in place of the recipe's")
     parser.add_argument("--batch", type=_positive, help="images of a step, in place of the recipe's")
+    parser.add_argument("--identity", type=_weight, metavar="WEIGHT", help="add an identity loss (published: 1)")
+    parser.add_argument("--recogniser", default=_RECOGNISER, help="ArcFace weights that know persons, name or file")
     parser.add_argument("--minutes", type=float, help="save and stop after so long, to go on in another call")
     parser.add_argument("--seed", type=int, default=0)
     _add_machine_options(parser)
@@ -163,11 +166,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     from gpen_video.train.course import follow
     from gpen_video.train.machine import machine
     from gpen_video.train.source import faces_at
-    from gpen_video.weights.load import load_gpen
+    from gpen_video.train.unlikeness import ArcFaceUnlikeness
+    from gpen_video.weights.load import load_embedder, load_gpen
 
     started = time.monotonic()
     recipe = _chosen(arguments)
     start = load_gpen(arguments.start_from).net if arguments.start_from else None
+    recogniser = load_embedder(arguments.recogniser).net if arguments.identity else None
     _make_folder(arguments.out)
     source = faces_at(arguments.faces, held_out=False)
     until = started + 60 * arguments.minutes if arguments.minutes else float("inf")
@@ -182,7 +187,8 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         TrainingDisplay(console) as display,
     ):
         console.note(f"{place.device}, {place.precision}, {place.workers} workers, {place.ranks} processes")
-        done = follow(recipe, source, arguments.out, place, display, until=until, start=start)
+        unlikeness = None if recogniser is None else ArcFaceUnlikeness(recogniser, place.device)
+        done = follow(recipe, source, arguments.out, place, display, until=until, unlikeness=unlikeness, start=start)
     if place.leads:
         console.line(f"{arguments.out}: {'done' if done else 'time is over; the same command goes on'}")
 
@@ -202,6 +208,8 @@ def _altered(phase: Phase, arguments: argparse.Namespace) -> Phase:
     phase = phase.seeded(arguments.seed)
     if arguments.batch:
         phase = phase.batched(arguments.batch)
+    if arguments.identity:
+        phase = phase.knowing_persons(arguments.identity)
     return phase.lasting(arguments.images) if arguments.images else phase
 
 
@@ -462,6 +470,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return value
+
+
+def _weight(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must be above 0")
     return value
 
 

@@ -16,7 +16,7 @@ from gpen_video.train.loop import Watcher, run
 from gpen_video.train.machine import Machine
 from gpen_video.train.prior import PriorConfig, PriorTraining
 from gpen_video.train.recipes import Phase, Recipe
-from gpen_video.train.restoration import Likeness, RestorationTraining
+from gpen_video.train.restoration import RestorationTraining, Unlikeness
 from gpen_video.train.source import Faces
 from gpen_video.train.unet import UNet
 
@@ -36,7 +36,7 @@ def follow(
     watcher: CourseWatcher,
     *,
     until: float = float("inf"),
-    likeness: Likeness | None = None,
+    unlikeness: Unlikeness | None = None,
     start: Gpen | None = None,
 ) -> bool:
     """Run the phases of a recipe that are not through yet.
@@ -48,7 +48,7 @@ def follow(
         machine: where.
         watcher: is told of the progress.
         until: `time.monotonic` at which to save and stop.
-        likeness: for an identity loss.
+        unlikeness: for an identity loss.
         start: what the first phase begins with, in place of the phase that it would start from.
 
     Returns:
@@ -62,7 +62,7 @@ def follow(
         if seen(place) >= phase.schedule.images:
             continue
         source = faces(phase.config.network.size)
-        training = make(phase, source, machine, likeness=likeness)
+        training = make(phase, source, machine, unlikeness=unlikeness)
         if not (place / NAME).exists():
             inherit(training, phase, folder, machine, start if place_in_recipe == 0 else None)
         if machine.leads:
@@ -73,12 +73,12 @@ def follow(
 
 
 def make(
-    phase: Phase, faces: FaceSource, machine: Machine, *, likeness: Likeness | None = None
+    phase: Phase, faces: FaceSource, machine: Machine, *, unlikeness: Unlikeness | None = None
 ) -> PriorTraining | RestorationTraining:
     """The training of a phase, at its first weights."""
     if isinstance(phase.config, PriorConfig):
         return PriorTraining(phase.config, faces, machine, seed=phase.schedule.seed)
-    return RestorationTraining(phase.config, faces, machine, seed=phase.schedule.seed, likeness=likeness)
+    return RestorationTraining(phase.config, faces, machine, seed=phase.schedule.seed, unlikeness=unlikeness)
 
 
 def seen(folder: Path) -> int:

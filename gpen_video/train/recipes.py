@@ -40,6 +40,12 @@ class Phase:
         """The same with another batch."""
         return replace(self, schedule=replace(self.schedule, batch=batch)).lasting(self.schedule.images)
 
+    def knowing_persons(self, weight: float) -> "Phase":
+        """The same with an identity loss of some weight; a prior, which restores nobody, stays as it is."""
+        if isinstance(self.config, PriorConfig):
+            return self
+        return replace(self, config=replace(self.config, weights=replace(self.config.weights, identity=weight)))
+
     def seeded(self, seed: int) -> "Phase":
         """The same with another seed."""
         return replace(self, schedule=replace(self.schedule, seed=seed))

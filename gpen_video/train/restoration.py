@@ -22,7 +22,7 @@ from gpen_video.nets.gpen import Gpen, GpenConfig
 from gpen_video.nets.stylegan2 import set_form
 from gpen_video.train.augment import augment
 from gpen_video.train.data import FaceSource
-from gpen_video.train.degrade import Clip, training_clip, training_pair
+from gpen_video.train.degrade import ARCHIVAL_SHARE, Clip, training_clip, training_pair
 from gpen_video.train.ema import decay_for, update_average
 from gpen_video.train.feed import Batch, Sample, to_network
 from gpen_video.train.losses import (
@@ -41,7 +41,7 @@ from gpen_video.train.passthrough import pass_through
 from gpen_video.train.training import DiscriminatorConfig, Figures, Moment, lazy_adam, take_step
 from gpen_video.train.unet import UNet
 
-Likeness = Callable[[Tensor, Tensor], Tensor]
+Unlikeness = Callable[[Tensor, Tensor], Tensor]
 """How unlike two batches of faces, (B, 3, S, S) in [-1, 1], are as persons: (B,), 0 for the same."""
 
 
@@ -107,6 +107,8 @@ class RestorationConfig:
     noise_strength: float | None = None
     """First strength of the injected features; by default what the prior learnt, or 0."""
     clip_frames: int = 2
+    archival_share: float = ARCHIVAL_SHARE
+    """Of archival chains among the degradations."""
     average_half_life: float = 10_000
     average_ramp: float = 0.1
     """The half-life is never more than this part of the images seen."""
@@ -120,10 +122,10 @@ class RestorationTraining:
         faces: clean faces; they are degraded here.
         machine: where.
         seed: of the first weights and of all that follows.
-        likeness: for the identity loss.
+        unlikeness: for the identity loss.
 
     Raises:
-        ValueError: an identity loss is asked for and `likeness` is missing.
+        ValueError: an identity loss is asked for and `unlikeness` is missing.
     """
 
     def __init__(
@@ -133,12 +135,12 @@ class RestorationTraining:
         machine: Machine,
         *,
         seed: int,
-        likeness: Likeness | None = None,
+        unlikeness: Unlikeness | None = None,
     ) -> None:
-        if config.weights.identity and likeness is None:
+        if config.weights.identity and unlikeness is None:
             raise ValueError("an identity loss needs a network that knows persons")
         self.config, self._faces, self._machine, self._seed = config, faces, machine, seed
-        self._likeness = likeness
+        self._unlikeness = unlikeness
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = _fresh(config)
@@ -175,11 +177,11 @@ class RestorationTraining:
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """One face, or a clip of it, degraded and clean."""
-        face = self._faces.crop(index, rng)
+        face, share = self._faces.crop(index, rng), self.config.archival_share
         if not self.config.weights.steadiness:
-            degraded, target = training_pair(face, rng)
+            degraded, target = training_pair(face, rng, share)
             return {"degraded": degraded, "target": target}
-        clip = training_clip(face, rng, self.config.clip_frames)
+        clip = training_clip(face, rng, self.config.clip_frames, archival_share=share)
         return {"degraded": clip.degraded_thwc, "target": clip.target_thwc, "to_next": _to_next(clip, len(face))}
 
     def step(self, batch: Batch, moment: Moment) -> Figures:
@@ -224,8 +226,8 @@ class RestorationTraining:
         losses = {"content": (weights.content, content)}
         if weights.log_error:
             losses["log_error"] = (weights.log_error, log_error_loss(made, target))
-        if weights.identity and self._likeness is not None:
-            losses["identity"] = (weights.identity, self._likeness(made, target).mean())
+        if weights.identity and self._unlikeness is not None:
+            losses["identity"] = (weights.identity, self._unlikeness(made, target).mean())
         if to_next is not None:
             clips = (-1, self.config.clip_frames, *made.shape[1:])
             losses["steadiness"] = (

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.distributed.run import get_args_parser
 
 from gpen_video.cli.app import main
+from gpen_video.nets.arcface import build_arcface
 from gpen_video.train.course import trained_network
 from gpen_video.train.data import LANDMARK_NAMES
 from gpen_video.weights.load import load_gpen
@@ -64,6 +66,16 @@ def test_a_training_leaves_checkpoint_figures_and_sheets(trained: Path, faces: P
     options = ["--phase", "content", "--images", "4", "--batch", "2", "--device", "cpu", "--workers", "0"]
     assert main(["train", "run", "gpen-lite-256-cpu", str(faces), str(trained), *options]) == 0
     assert capsys.readouterr().out.strip() == f"{trained}: done"
+
+
+def test_an_identity_loss_is_trained_with(faces: Path, tmp_path: Path) -> None:
+    recogniser, out = tmp_path / "arcface.safetensors", tmp_path / "out"
+    save_file(build_arcface().state_dict(), recogniser)  # of random weights: how much it counts is seen elsewhere
+    options = ["--phase", "content", "--images", "1", "--batch", "1", "--device", "cpu", "--workers", "0"]
+    words = ["--identity", "0.5", "--recogniser", str(recogniser)]
+    assert main(["train", "run", "gpen-lite-256-cpu", str(faces), str(out), *options, *words]) == 0
+    (figures,) = map(json.loads, (out / "content" / "figures.jsonl").read_text().splitlines())
+    assert 0 < figures["identity"] < 2
 
 
 def test_another_configuration_is_refused(trained: Path, faces: Path, capsys: Capture) -> None:
@@ -136,6 +148,8 @@ def test_torchrun_takes_none_of_the_options_for_its_own(capsys: Capture) -> None
             4,
             "cannot start from a restorer",
         ),
+        (["run", "gpen-256", "{faces}", "{tmp}/out", "--identity", "0"], 2, "must be above 0"),
+        (["run", "gpen-256", "{faces}", "{tmp}/out", "--identity", "1", "--recogniser", "nobody"], 4, "nobody"),
         (["export", "{tmp}", "{tmp}/x.safetensors"], 4, "no such checkpoint"),
         (["export", "nothing", "{tmp}/x.safetensors"], 4, "nothing"),
         (["export", "gpen-lite-256", "{tmp}/x.safetensors", "--share", "1.5"], 2, "must be from 0 to 1"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gpen_video.train import degrade
 from gpen_video.train.degrade import MILD, PUBLISHED
+from gpen_video.train.degrade.mixture import draw_chain
 
 SIDE = 128
 ORACLE = Path(__file__).parents[2].parent / "shared" / "oracle"
@@ -115,6 +116,14 @@ def test_three_targets_in_ten_are_black_and_white() -> None:
     targets = [degrade.training_pair(small, rng(seed))[1] for seed in range(400)]
     share = np.mean([np.ptp(target, axis=2).max() < 1e-6 for target in targets])
     assert share == pytest.approx(0.3, abs=0.08)  # 3.5 standard deviations
+
+
+@pytest.mark.parametrize("share", [0.0, 0.45, 1.0])
+def test_as_many_chains_are_archival_as_asked_for(share: float) -> None:
+    """62 of 100 archival chains are of film, the only ones with grain."""
+    chains = [draw_chain(rng(seed), black_and_white=False, archival_share=share) for seed in range(400)]
+    grainy = [any(getattr(step, "func", None) is degrade.film_grain for step in chain) for chain in chains]
+    assert np.mean(grainy) == pytest.approx(0.62 * share, abs=0.085)  # 3.5 standard deviations
 
 
 def test_the_target_is_graded_point_by_point(image: np.ndarray) -> None:

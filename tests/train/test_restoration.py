@@ -95,17 +95,17 @@ def test_an_identity_start_restores_the_crop_itself() -> None:
         assert torch.allclose(training.net(crops), crops, atol=1e-5)
 
 
-def test_a_likeness_counts_and_is_needed() -> None:
+def test_an_identity_loss_counts_and_is_needed() -> None:
     with pytest.raises(ValueError, match="knows persons"):
         restoration(identity=1.0)
     config = RestorationConfig(network=TINY, weights=Weights(adversarial=0.0, identity=0.5))
     calls: list[tuple[int, ...]] = []
 
-    def likeness(made: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def unlikeness(made: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         calls.append(tuple(made.shape))
         return (made - target).square().mean((1, 2, 3))
 
-    training = RestorationTraining(config, Noise(), CPU, seed=0, likeness=likeness)
+    training = RestorationTraining(config, Noise(), CPU, seed=0, unlikeness=unlikeness)
     sample = training.sample(0, np.random.default_rng(0))
     batch = {name: torch.from_numpy(value[None]) for name, value in sample.items()}
     assert "identity" in training.step(batch, Moment(0, 1, 10))

@@ -33,7 +33,7 @@ from gpen_video.train.degrade.codec import cinepak, h263, mpeg
 from gpen_video.train.degrade.film import STOCKS, Stock, film_grain, halation, stock_grain, weave_blur
 from gpen_video.train.degrade.images import Image, Range, Rng
 from gpen_video.train.degrade.marks import dust, hairs, scratches
-from gpen_video.train.degrade.mixture import archival, training_pair
+from gpen_video.train.degrade.mixture import ARCHIVAL_SHARE, archival, training_pair
 from gpen_video.train.degrade.motion import Clip, camera_path, training_clip
 from gpen_video.train.degrade.sheet import contact_sheet
 from gpen_video.train.degrade.spectral import (
@@ -55,6 +55,7 @@ from gpen_video.train.degrade.tape import (
 from gpen_video.train.degrade.tone import dye_fade, flicker, tone
 
 __all__ = [
+    "ARCHIVAL_SHARE",
     "BLUE_SENSITIVE",
     "MILD",
     "ORTHOCHROMATIC",

@@ -171,15 +171,20 @@ def draw_grade(rng: Rng) -> Steps:
     return tuple(steps)
 
 
-def draw_chain(rng: Rng, *, black_and_white: bool) -> Steps:
-    """What only the degraded image gets: published ranges 30 %, usual 20 %, mild 5 %, archival 45 %."""
+ARCHIVAL_SHARE = 0.45
+"""Of archival chains in the mixture, where nothing else is asked for."""
+
+
+def draw_chain(rng: Rng, *, black_and_white: bool, archival_share: float = ARCHIVAL_SHARE) -> Steps:
+    """What only the degraded image gets: archival, or of the rest published ranges 6, usual 4 and mild 1 in 11."""
     chance = rng.random()
-    if chance >= 0.55:
+    if chance >= 1 - archival_share:
         return draw_archival(rng, black_and_white=black_and_white)
-    return draw_published(rng, PUBLISHED if chance < 0.3 else USUAL if chance < 0.5 else MILD)
+    chance *= 11 / (1 - archival_share)
+    return draw_published(rng, PUBLISHED if chance < 6 else USUAL if chance < 10 else MILD)
 
 
-def training_pair(image: Image, rng: Rng) -> tuple[Image, Image]:
+def training_pair(image: Image, rng: Rng, archival_share: float = ARCHIVAL_SHARE) -> tuple[Image, Image]:
     """A (degraded, target) pair of the mixture that the shipped network is trained on.
 
     Three in ten are black and white in both, so that the network does not colour; tone changes are in both as well:
@@ -188,4 +193,5 @@ def training_pair(image: Image, rng: Rng) -> tuple[Image, Image]:
     target = image.copy()
     for step in draw_grade(rng):
         target = step(target, rng)
-    return run(draw_chain(rng, black_and_white=is_neutral(target)), target, rng), target
+    chain = draw_chain(rng, black_and_white=is_neutral(target), archival_share=archival_share)
+    return run(chain, target, rng), target

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpen_video.train.degrade.images import Image, Range, Rng, is_neutral
-from gpen_video.train.degrade.mixture import draw_chain, draw_grade, run
+from gpen_video.train.degrade.mixture import ARCHIVAL_SHARE, draw_chain, draw_grade, run
 
 _SWAY_FRAMES: Range = (10.0, 60.0)
 
@@ -33,7 +33,14 @@ class Clip:
     divide by it, or compare the restored frames' difference with the targets' own."""
 
 
-def training_clip(image: Image, rng: Rng, frames: int, *, stops: Range = (-0.15, 0.15)) -> Clip:
+def training_clip(
+    image: Image,
+    rng: Rng,
+    frames: int,
+    *,
+    stops: Range = (-0.15, 0.15),
+    archival_share: float = ARCHIVAL_SHARE,
+) -> Clip:
     """A clip of the mixture of `training_pair`, with slow motion of camera or head.
 
     Args:
@@ -41,6 +48,7 @@ def training_clip(image: Image, rng: Rng, frames: int, *, stops: Range = (-0.15,
         rng: decides everything.
         frames: how many, at least 1.
         stops: range of a frame's exposure, in a third of the clips; the others are steady.
+        archival_share: of archival chains in the mixture.
 
     Raises:
         ValueError: `frames` is below 1.
@@ -55,7 +63,7 @@ def training_clip(image: Image, rng: Rng, frames: int, *, stops: Range = (-0.15,
     blinks = rng.random() < 1 / 3
     gain = 2 ** (rng.uniform(*stops, frames) / 2.2) if blinks else np.ones(frames)
     targets = [np.clip(_moved(still, matrix) * np.float32(g), 0, 1) for matrix, g in zip(path, gain, strict=True)]
-    chain = draw_chain(rng, black_and_white=is_neutral(still))
+    chain = draw_chain(rng, black_and_white=is_neutral(still), archival_share=archival_share)
     degraded = [run(chain, target, rng) for target in targets]
     return Clip(np.stack(degraded), np.stack(targets), path, gain.astype(np.float32))
 
