@@ -1,38 +1,17 @@
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from gpen_video.nets.arcface import ARCFACE_112, SIDE, build_arcface, embeddings
-from tests.nets.oracle import recipe
-
-
-def recipe_state(oracle: ModuleType, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Weights by the rule that `keys_ir_se50.json` states."""
-    made = {}
-    for key, shape in shapes.items():
-        if key.endswith("num_batches_tracked"):
-            made[key] = torch.zeros(shape, dtype=torch.long)
-            continue
-        values = oracle.fill(f"irse.{key}", shape, 91)
-        if len(shape) >= 2:
-            values = (values / np.sqrt(np.prod(shape[1:]))).astype(np.float16).astype(np.float32)
-        elif key.endswith("weight"):
-            values = (0.1 * values + 1).astype(np.float32)
-        made[key] = torch.from_numpy(values)
-    return made
+from gpen_video.nets.arcface import ARCFACE_112, SIDE, embeddings
+from tests.nets.oracle import arcface
 
 
 @pytest.mark.slow
 def test_embeddings_are_those_of_the_published_network(shared: Path) -> None:
     golden = np.load(shared / "oracle" / "idloss.npz")
-    with torch.device("meta"):
-        net = build_arcface()
-    shapes = {key: tuple(value.shape) for key, value in net.state_dict().items()}
-    net.load_state_dict(recipe_state(recipe(shared), shapes), assign=True)
+    net = arcface(shared)
     faces = torch.from_numpy(golden["pool256"] * 0.5 + 0.5).permute(0, 2, 3, 1)
     made = embeddings(net, faces).numpy()
     assert made.shape == (2, 512)

@@ -5,10 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from gpen_video.nets.arcface import build_arcface
 from gpen_video.train.unlikeness import ArcFaceUnlikeness, arcface_crop
-from tests.nets.oracle import recipe
-from tests.nets.test_arcface import recipe_state
+from tests.nets.oracle import arcface
 
 CPU = torch.device("cpu")
 
@@ -56,12 +54,8 @@ def test_it_is_one_minus_the_cosine_and_only_the_restored_face_learns() -> None:
 @pytest.mark.slow
 def test_persons_are_as_unlike_as_the_published_network_says(shared: Path) -> None:
     golden = np.load(shared / "oracle" / "idloss.npz")
-    with torch.device("meta"):
-        net = build_arcface()
-    shapes = {key: tuple(value.shape) for key, value in net.state_dict().items()}
-    net.load_state_dict(recipe_state(recipe(shared), shapes), assign=True)
     crops = torch.nn.functional.interpolate(torch.from_numpy(golden["pool256"]), size=(188, 188), mode="nearest")
     faces = torch.zeros(2, 3, 256, 256)
     faces[:, :, 35:223, 32:220] = crops
-    unlike = ArcFaceUnlikeness(net, CPU)(faces[:1], faces[1:])
+    unlike = ArcFaceUnlikeness(arcface(shared), CPU)(faces[:1], faces[1:])
     assert unlike.item() == pytest.approx(1 - float(golden["cosine"]), abs=0.05)  # brought to 188 pixels and back
