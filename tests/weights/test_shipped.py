@@ -22,9 +22,10 @@ def test_the_list_is_fresh(weights: Weights) -> None:
     assert read_sums(SHIPPED_SUMS)[weights.shipped] == digest
 
 
-def test_the_default_restorer_loads() -> None:
-    loaded = load_gpen("gpen-lite-256", offline=True)
-    stated = REGISTRY["gpen-lite-256"].config
+@pytest.mark.parametrize("name", ["gpen-lite-256", "gpen-lite-256-soft"])
+def test_restorers_load(name: str) -> None:
+    loaded = load_gpen(name, offline=True)
+    stated = REGISTRY[name].config
     assert {name: getattr(loaded.net.config, name) for name in stated} == stated
     assert (loaded.size, loaded.template, loaded.task) == (256, "gpen", "restore")
     with torch.inference_mode():
