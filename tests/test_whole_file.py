@@ -62,7 +62,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists() or sys.platform != "linux", reason="needs a full disk")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device() or sys.platform != "linux", reason="needs a full disk")
 def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         with Path("/dev/full").open("wb", buffering=0) as device:

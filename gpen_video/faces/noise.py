@@ -87,6 +87,8 @@ class _Evidence:
     """Running means over the shot so far."""
 
     frames: int = 0
+    still: bool = False
+    """The last two frames were the same picture: no grain of it is known to be new."""
     variance: Float64 = field(default_factory=lambda: np.zeros(_LEVELS))
     """Of the grain at each level, times its weight."""
     weight: Float64 = field(default_factory=lambda: np.zeros(_LEVELS))
@@ -142,10 +144,12 @@ class GrainMeter:
         rounding = float(np.square(slope).mean()) * _step(picture) ** 2 / 12
         spectra = _spectra(detrended[flat])
         if other is not None and other.planes[0].shape == picture.planes[0].shape:
-            others = _spectra(_detrended(luma_blocks(other, rows[flat], columns[flat])))
-            if np.array_equal(spectra, others):  # the same frame again tells nothing new
+            others = luma_blocks(other, rows[flat], columns[flat])
+            self._seen.still = np.array_equal(luma[flat], others)
+            if self._seen.still and self._seen.frames:  # the same frame again tells nothing new
                 return
-            _blend(self._seen.products, _products(spectra, others), rate)
+            if not self._seen.still:
+                _blend(self._seen.products, _products(spectra, _spectra(_detrended(others))), rate)
         self._learn_levels(level[flat], _power(spectra), structure[flat] + rounding, rounding, rate)
         self._learn_chroma(picture, rows[flat], columns[flat], slope, rate)
         _blend(self._seen.steps, _grid_steps(luma[flat]), rate)
@@ -182,7 +186,8 @@ class GrainMeter:
         power /= max(float(power[GRAIN_BAND].mean()), 1e-30)
         own, other, product = seen.products
         repeated = product / np.sqrt(own * other) if own * other > 0 else 0.0
-        share = float(np.clip(1 - repeated, 0, 1)) * (1 - _codec_share(seen.steps))
+        fresh = 0.0 if seen.still else float(np.clip(1 - repeated, 0, 1))
+        share = fresh * (1 - _codec_share(seen.steps))
         return FilmLook(
             level_variance=variance * share,
             chroma_deviation=np.sqrt(seen.chroma_variance * share),

@@ -257,7 +257,8 @@ class FrameWriter:
         """Close the file and remove it."""
         with suppress(av.FFmpegError, OSError):  # it is not wanted any more, so it does not matter why it cannot end
             self._container.close()
-        self.path.unlink(missing_ok=True)
+        if self.path.is_file():  # and no device, which is not ours to remove
+            self.path.unlink()
 
     def _encode(self, coded: av.VideoFrame | None, index: int) -> list["av.Packet[VideoStream]"]:
         try:

@@ -202,6 +202,13 @@ def test_blur_is_measured(blur: float, sigma: float) -> None:
     assert found is not None and found == pytest.approx(np.hypot(blur, 0.3), rel=0.25)
 
 
+def test_nothing_of_a_frozen_picture_is_new_and_later_frames_are_learnt_from() -> None:
+    frozen = shading() + noise(0, 4 / 255)
+    assert measured([frame(i, frozen) for i in range(3)]).level_variance.max() == 0
+    thawed = [frame(0, frozen), *(frame(i, shading() + noise(i, 4 / 255)) for i in range(6))]
+    assert np.sqrt(measured(thawed).level_variance.max()) * 255 == pytest.approx(4, rel=0.15)
+
+
 def test_blur_is_not_guessed_where_there_is_no_detail() -> None:
     assert measured([frame(i, shading() + noise(i, 4 / 255)) for i in range(3)]).blur is None
 

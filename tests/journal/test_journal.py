@@ -108,7 +108,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
         start_journal(tmp_path / "none" / "journal", {})
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
 def test_a_full_disk_is_told() -> None:
     with pytest.raises(OutputError, match="the disk is full"):
         start_journal(Path("/dev/full"), {})

@@ -221,9 +221,10 @@ def test_a_full_disk_and_a_missing_folder_are_told_in_one_line(tmp_path: Path) -
     info, frames = source(tmp_path, Clip(noise=True, size=(320, 240)))
     with pytest.raises(OutputError, match=r"No such file or directory"):
         encode(frames, tmp_path / "nowhere" / "out", like=info, settings=X264)
-    if Path("/dev/full").exists():
+    if Path("/dev/full").is_char_device():
         with pytest.raises(OutputError, match="the disk is full"):
             encode(frames, Path("/dev/full"), like=info, settings=EncodeSettings(codec="ffvhuff"))
+        assert Path("/dev/full").is_char_device()
 
 
 def test_a_file_that_may_not_grow_leaves_nothing(tmp_path: Path) -> None:
