@@ -20,7 +20,7 @@ class Muon(torch.optim.Optimizer):
     that the few strong ones do not drown what a step could learn besides.
 
     `torch.optim.Muon` takes matrices only, and iterates in bf16 on every device: on a CPU without the instructions a
-    step of gpen-lite-256 takes it 6 seconds, in fp32 a quarter of one.
+    step of gpen-lite-256 takes it 6 seconds, in fp32 a fifth of one.
 
     Args:
         weights: of convolutions or linear layers.
