@@ -86,8 +86,9 @@ class RestorerPool(Generic[R]):
             with member.at_work():
                 faces[part] = restore(member.restorer, part)
 
+        dealt = list(self._dealt(len(rgb_nhwc)))  # before anyone is at work, and may halve the batch that it goes by
         # A part waits only for parts that were submitted before it, so none waits for ever, whoever else calls.
-        parts = [member.thread.submit(work, member, part) for member, part in self._dealt(len(rgb_nhwc))]
+        parts = [member.thread.submit(work, member, part) for member, part in dealt]
         try:
             wait(parts, return_when=FIRST_EXCEPTION)
         finally:
