@@ -128,6 +128,28 @@ def test_each_face_is_dealt_to_one_member_and_none_gets_more_than_its_batch(
         assert max(loads) - min(loads) <= 2 * batches[0]
 
 
+def test_a_batch_is_dealt_before_anyone_is_at_work() -> None:
+    """Else a member that halves its batch meanwhile would change who gets what, as chance has it."""
+    at_work, asked = threading.Event(), []
+
+    class Plain:
+        size = SIDE
+
+        @property
+        def batch(self) -> int:
+            asked.append(at_work.wait(0.05))  # time enough for a part that was handed out already to begin
+            return 2
+
+        def restore(self, rgb_nhwc: np.ndarray) -> np.ndarray:
+            at_work.set()
+            return rgb_nhwc
+
+    with RestorerPool([Plain(), Plain()]) as pool:
+        assert np.array_equal(pool.restore(crops(7)), crops(7))
+    assert asked and not any(asked)
+    assert at_work.is_set()
+
+
 def test_members_compute_at_the_same_time_also_when_latents_are_steadied() -> None:
     both = threading.Barrier(2, timeout=5)
 
